@@ -1,1 +1,8 @@
-"""Filled below."""
+"""Stage four: circuits become noisy circuits."""
+
+from qdt_emu.circuit.noisy import Condition as Condition
+from qdt_emu.circuit.noisy import Kind as Kind
+from qdt_emu.circuit.noisy import NoisyCircuit as NoisyCircuit
+from qdt_emu.circuit.noisy import Operation as Operation
+from qdt_emu.circuit.noisy import Structure as Structure
+from qdt_emu.circuit.noisy import Values as Values
