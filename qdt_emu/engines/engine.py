@@ -90,14 +90,17 @@ class Engine(Protocol[State]):
         state: State,
         values: Values,
         paulis: NDArray[np.uint8],
+        readout: NDArray[np.float64],
         /,
         *,
         shots: int,
         seed: int,
     ) -> Expectations:
-        """Return expectation values of Pauli strings in the final state.
+        """Return expectation values of products of measured Paulis in the final state.
 
-        `paulis` has shape (m, n_qubits) with codes 0..3 for I, X, Y, Z. `shots` is the number of
-        trajectories for an engine that samples; an exact engine ignores it.
+        `paulis` has shape (m, n_qubits) with codes 0..3 for I, X, Y, Z; `readout` has shape
+        (n_qubits, 2): where string k has P != I on qubit q, the measured operator of that qubit is
+        readout[q, 0] * P + readout[q, 1] * I, which is what a misread bit makes of P. Ideal readout
+        is (1, 0). `shots` is the number of trajectories; an exact engine ignores it.
         """
         ...
