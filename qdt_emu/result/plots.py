@@ -1,0 +1,1 @@
+"""Pictures of results; the only modules here that import matplotlib."""
