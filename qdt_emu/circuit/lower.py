@@ -1,0 +1,330 @@
+"""Scheduled steps + device -> noisy circuit: where every noise operation is placed.
+
+Order on each qubit, all of it exact in the schedule's own times:
+
+- a gap before a step: relaxation for exactly that gap, none before a qubit's first step, because
+  its starting state is stationary;
+- a gate: the ideal unitary, its coherent error, relaxation of its qubits for its duration (times
+  the anchoring scale), its residual Pauli channel;
+- ZZ of a coupler: collected over the time both qubits are free (or one is spectator of a gate) and
+  applied before the next pulse on either, so that echoes refocus it;
+- shot-to-shot detuning: collected likewise;
+- a measurement: projection at its start, misreading of the record only, then relaxation for the
+  readout time if the qubit is used again. Published readout errors already contain the decay
+  before a terminal measurement.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from qdt_emu.circuit.gates import GENERATOR
+from qdt_emu.circuit.noisy import Kind, Operation, Structure
+from qdt_emu.circuit.recipe import Recipe, Tables
+from qdt_emu.circuit.steps import Step
+from qdt_emu.device import Device
+
+# Gates that commute with Z on both qubits: phases need not be flushed before them.
+DIAGONAL = frozenset({"cz", "rzz", "cp", "id"})
+# Gates whose first qubit is echoed halfway, which refocuses its ZZ with spectators.
+ECHOED_CONTROL = frozenset({"ecr", "cx"})
+
+
+def lower(
+    steps: Sequence[Step], duration: float, device: Device, *, n_clbits: int, measured: bool
+) -> tuple[Structure, Recipe]:
+    """Return the noisy circuit's structure and the recipe of its values.
+
+    Args:
+        steps: Scheduled, see `schedule`.
+        duration: Length of the schedule in s.
+        device: Where the mechanisms come from.
+        n_clbits: Number of classical bits.
+        measured: True if the result is the classical record; False if observables of the state
+            at the end of the schedule are wanted: then all qubits idle until the end.
+    """
+    work = _Lowering(device, _zz_partners(steps, device))
+    crowded = _crowded(steps, device)
+    for k, step in enumerate(steps):
+        work.step(step, crowded=k in crowded)
+    if not measured:
+        for q in sorted(work.last):
+            work.flush(q, duration)
+            work.idle(q, duration)
+    operations = _live(work.operations) if measured else work.operations
+    return work.finish(operations, duration, n_clbits)
+
+
+@dataclass
+class _Busy:
+    """The last gate on a qubit: for how long it blocks, and how its ZZ counts meanwhile."""
+
+    until: float = 0.0
+    partner: int = -1
+    weight: float = 1.0
+
+
+@dataclass
+class _Lowering:
+    device: Device
+    partners: dict[int, list[int]]
+    operations: list[Operation] = field(default_factory=list)
+    tables: Tables = field(default_factory=Tables)
+    last: dict[int, float] = field(default_factory=dict)  # end of a touched qubit's last step
+    busy: dict[int, _Busy] = field(default_factory=dict)
+    phased: dict[tuple[int, int], float] = field(default_factory=dict)  # ZZ collected until
+    dwelt: dict[int, float] = field(default_factory=dict)  # detuning collected until
+
+    def __post_init__(self) -> None:
+        p = self.device.parameters
+        self.detuned = p.detuning is not None or p.charge_parity is not None
+
+    def step(self, step: Step, *, crowded: bool) -> None:
+        if step.name in ("delay", "barrier"):
+            return
+        for q in step.qubits:
+            if q not in self.last:
+                self.touch(q, step.start)
+            self.idle(q, step.start)
+        if not self.is_diagonal(step):
+            # A one-qubit pulse acts at its middle; phases before and after it count halves.
+            middle = step.start + (step.duration / 2 if len(step.qubits) == 1 else 0.0)
+            for q in step.qubits:
+                self.flush(q, middle)
+        match step.name:
+            case "measure":
+                self.measure(step)
+            case "reset":
+                slot = self.tables.row("reset", step.qubits[0])
+                self.add(Kind.RESET, step.qubits, slot, step, "reset")
+                self.relax(step.qubits[0], step.duration, -1, step)
+            case "branch":
+                self.branch(step)
+            case _:
+                self.gate(step, crowded=crowded)
+        end = step.start + step.duration
+        for q in step.qubits:
+            self.last[q] = end
+            if len(step.qubits) == 2 and step.duration > 0:
+                partner = step.qubits[1] if q == step.qubits[0] else step.qubits[0]
+                echoed = step.name in ECHOED_CONTROL and q == step.qubits[0]
+                self.busy[q] = _Busy(end, partner, 0.0 if echoed else 1.0)
+
+    @staticmethod
+    def is_diagonal(step: Step) -> bool:
+        return step.virtual or step.name in DIAGONAL or step.name == "measure"
+
+    def touch(self, q: int, start: float) -> None:
+        self.last[q] = self.dwelt[q] = start
+        for other in self.partners.get(q, ()):
+            if other in self.last:
+                self.phased[min(q, other), max(q, other)] = start
+
+    def idle(self, q: int, until: float) -> None:
+        """Relax `q` from its last step until now."""
+        self.relax(q, until - self.last[q], -1, None, start=self.last[q])
+        self.last[q] = max(until, self.last[q])
+
+    def relax(
+        self, q: int, duration: float, row: int, step: Step | None, *, start: float = 0.0
+    ) -> None:
+        if self.device.open_set or duration < 1e-15:  # a rounding error, not a gap
+            return
+        slot = self.tables.row("relaxation", (q, round(duration, 15), row))
+        mechanism = "relaxation (idle)" if step is None else "relaxation (gate)"
+        begin = start if step is None else step.start
+        self.operations.append(Operation(Kind.RELAXATION, (q,), slot, -1, (), mechanism, begin))
+
+    def add(
+        self, kind: Kind, qubits: tuple[int, ...], slot: int, step: Step, mechanism: str
+    ) -> None:
+        clbit = step.clbits[0] if kind is Kind.MEASURE else -1
+        self.operations.append(
+            Operation(kind, qubits, slot, clbit, step.conditions, mechanism, step.start)
+        )
+
+    def gate(self, step: Step, *, crowded: bool) -> None:
+        self.add(Kind.UNITARY, step.qubits, self.tables.gate(step), step, "ideal")
+        if step.row < 0 or step.virtual:
+            return
+        self.coherent(step)
+        if not step.conditions:  # a conditional gate's time is that of its branch
+            for q in step.qubits:
+                self.relax(q, step.duration, step.row, step)
+        table = f"pauli{len(step.qubits)}"
+        slot = self.tables.row(table, (step.row, crowded))
+        self.add(Kind.PAULI, step.qubits, slot, step, "gate")
+        if self.device.parameters.leakage is not None:
+            slot = self.tables.row("leakage", step.row)
+            for q in step.qubits:
+                self.add(Kind.LEAK, (q,), slot, step, "leakage")
+
+    def coherent(self, step: Step) -> None:
+        p = self.device.parameters
+        table = f"unitaries{len(step.qubits)}"
+        if p.over_rotation is not None and step.name in GENERATOR:
+            slot = self.tables.row(table, ("over_rotation", GENERATOR[step.name], step.row))
+            self.add(Kind.UNITARY, step.qubits, slot, step, "coherent")
+        if p.phase is not None:
+            for k, q in enumerate(step.qubits):
+                slot = self.tables.row("unitaries1", ("phase", k, step.row))
+                self.add(Kind.UNITARY, (q,), slot, step, "coherent")
+
+    def measure(self, step: Step) -> None:
+        slot = self.tables.row("confusion", step.qubits[0])
+        self.add(Kind.MEASURE, step.qubits, slot, step, "readout")
+        self.relax(step.qubits[0], step.duration, -1, step)
+
+    def branch(self, step: Step) -> None:
+        """Place the alternatives, each under its condition, then relax for the whole block."""
+        inner = [s for alternative in step.branches for s in alternative]
+        for s in sorted(inner, key=lambda s: s.start):
+            self.place_conditional(s, step.start)
+        for q in step.qubits:
+            self.relax(q, step.duration, -1, step)
+
+    def place_conditional(self, step: Step, offset: float) -> None:
+        if step.name == "measure":
+            slot = self.tables.row("confusion", step.qubits[0])
+            self.add(Kind.MEASURE, step.qubits, slot, step, "readout")
+        elif step.name == "reset":
+            slot = self.tables.row("reset", step.qubits[0])
+            self.add(Kind.RESET, step.qubits, slot, step, "reset")
+        elif step.branches:
+            for s in (s for alternative in step.branches for s in alternative):
+                self.place_conditional(s, offset + step.start)
+        elif step.name not in ("delay", "barrier"):
+            self.gate(step, crowded=False)
+
+    def flush(self, q: int, now: float) -> None:
+        """Apply the phases collected by `q` with its neighbours and by its detuning until now."""
+        if self.detuned and now - self.dwelt[q] > 1e-15:
+            slot = self.tables.row("dwell", round(now - self.dwelt[q], 15))
+            self.operations.append(
+                Operation(Kind.DWELL, (q,), slot, -1, (), "detuning", self.dwelt[q])
+            )
+            self.dwelt[q] = now
+        for other in self.partners.get(q, ()):
+            if other not in self.last:
+                continue
+            pair = (min(q, other), max(q, other))
+            since = self.phased[pair]
+            free, spectating = self.overlap(*pair, since, now)
+            self.phased[pair] = max(now, since)
+            if free > 1e-15 or spectating > 1e-15:
+                row = self.device.coupler_row[pair]
+                key = ("zz", row, round(free, 15), round(spectating, 15))
+                slot = self.tables.row("unitaries2", key)
+                self.operations.append(
+                    Operation(Kind.UNITARY, pair, slot, -1, (), "zz", since)
+                )
+
+    def overlap(self, a: int, b: int, since: float, now: float) -> tuple[float, float]:
+        """Return the time in which a and b are both free, and that with one in a gate."""
+        ends = [min(self.busy[q].until, now) if q in self.busy else since for q in (a, b)]
+        edges = sorted({since, now, *(t for t in ends if since < t < now)})
+        free = spectating = 0.0
+        for begin, end in zip(edges[:-1], edges[1:], strict=True):
+            weight, gates = 1.0, 0
+            for q, other in ((a, b), (b, a)):
+                state = self.busy.get(q)
+                if state is not None and begin < state.until:
+                    weight *= 0.0 if state.partner == other else state.weight
+                    gates += 1
+            if gates:
+                spectating += weight * (end - begin)
+            else:
+                free += end - begin
+        return free, spectating
+
+    def finish(
+        self, operations: list[Operation], duration: float, n_clbits: int
+    ) -> tuple[Structure, Recipe]:
+        """Number the qubits that are left and freeze the tables."""
+        active = sorted({q for op in operations for q in op.qubits})
+        local = {q: k for k, q in enumerate(active)}
+        order = self.tables.order()
+        compact = tuple(
+            Operation(
+                op.kind,
+                tuple(local[q] for q in op.qubits),
+                order(op.kind, len(op.qubits), op.slot),
+                op.clbit,
+                op.conditions,
+                op.mechanism,
+                op.start,
+            )
+            for op in operations
+        )
+        pairs, rows = _readout_pairs(compact, active, self.device)
+        structure = Structure(compact, len(active), n_clbits, tuple(active), pairs, duration)
+        return structure, self.tables.freeze(active, rows)
+
+
+def _live(operations: list[Operation]) -> list[Operation]:
+    """Drop what cannot reach the record: trace-preserving operations on qubits never read again."""
+    live: set[int] = set()
+    out = []
+    for op in reversed(operations):
+        if op.kind is Kind.MEASURE:
+            live.update(op.qubits)
+        elif not live.intersection(op.qubits):
+            continue
+        else:
+            live.update(op.qubits)
+        out.append(op)
+        if op.kind is Kind.RESET and not op.conditions:
+            live.difference_update(op.qubits)
+    return out[::-1]
+
+
+def _zz_partners(steps: Sequence[Step], device: Device) -> dict[int, list[int]]:
+    """Return the coupled qubits with a ZZ rate, among those the circuit touches."""
+    touched = {q for s in steps if s.name not in ("delay", "barrier") for q in s.qubits}
+    rates = np.asarray(device.parameters.zz)
+    out: dict[int, list[int]] = {}
+    for a in sorted(touched):
+        found = [b for b in device.neighbours[a] if b in touched and rates[device.coupler_row[a, b]]]
+        if found:
+            out[a] = found
+    return out
+
+
+def _crowded(steps: Sequence[Step], device: Device) -> set[int]:
+    """Return the two-qubit gates that overlap in time with one on a neighbouring coupler."""
+    on: dict[int, list[tuple[float, float, int]]] = {}
+    for k, step in enumerate(steps):
+        if len(step.qubits) == 2 and step.row >= 0:
+            for q in step.qubits:
+                on.setdefault(q, []).append((step.start, step.start + step.duration, k))
+    out = set()
+    for k, step in enumerate(steps):
+        if len(step.qubits) != 2 or step.row < 0:
+            continue
+        around = {n for q in step.qubits for n in device.neighbours[q]} - set(step.qubits)
+        end = step.start + step.duration
+        if any(
+            begin < end - 1e-15 and step.start < stop - 1e-15
+            for n in around
+            for begin, stop, _ in on.get(n, ())
+        ):
+            out.add(k)
+    return out
+
+
+def _readout_pairs(
+    operations: Sequence[Operation], active: list[int], device: Device
+) -> tuple[tuple[tuple[int, int], ...], list[tuple[int, int, int]]]:
+    """Return the clbit pairs read together, and (device row, qubit, qubit) of each."""
+    if device.parameters.pair_correlation is None:
+        return (), []
+    bit_of = {active[op.qubits[0]]: op.clbit for op in operations if op.kind is Kind.MEASURE}
+    found = [
+        ((bit_of[a], bit_of[b]), (row, a, b))
+        for row, (a, b) in enumerate(device.readout_pairs)
+        if a in bit_of and b in bit_of
+    ]
+    return tuple(bits for bits, _ in found), [row for _, row in found]
+
+

@@ -1,0 +1,206 @@
+"""The device: topology, instructions and the parameters that go with them."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from types import MappingProxyType
+
+import numpy as np
+
+from qdt_emu.device.parameters import Parameters
+from qdt_emu.errors import InputError
+from qdt_emu.noise.coherent import Frame
+
+VIRTUAL = frozenset({"rz", "z", "s", "sdg", "t", "tdg", "p", "u1", "global_phase"})
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One native operation on one locus.
+
+    Attributes:
+        name: The vendor's name, e.g. 'cz'.
+        qubits: Ordered physical qubits; ('cx', (0, 1)) and ('cx', (1, 0)) are two instructions.
+        duration: In s; 0.0 for a frame change.
+        infidelity: Published average gate infidelity; None where nothing was published.
+    """
+
+    name: str
+    qubits: tuple[int, ...]
+    duration: float
+    infidelity: float | None
+
+    def __str__(self) -> str:
+        return f"{self.name} on {', '.join(map(str, self.qubits))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something the device stage changed or left out, and why.
+
+    Attributes:
+        case: Short code of the rule, see `device.build`.
+        where: The quantity and its place, e.g. 't2 of qubit 3'.
+        old: The value in the calibration; None where it was missing.
+        new: The value in use; None where the thing was left out.
+        reason: One sentence.
+        qubits: The qubits it concerns; empty for the whole device.
+    """
+
+    case: str
+    where: str
+    old: float | None
+    new: float | None
+    reason: str
+    qubits: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Device:
+    """A model of one processor: static topology and instructions, learnable parameters.
+
+    Attributes:
+        name: Processor name.
+        calibration_id: Identity of the calibration it was built from.
+        n_qubits: Number of physical qubits.
+        instructions: Every usable native operation; row `i` owns `parameters.depolarizing[i]`.
+        readout_duration: In s per qubit, shape (n,); NaN where the qubit cannot be measured.
+        reset_duration: In s per qubit, shape (n,); NaN where the qubit cannot be reset.
+        couplers: Unordered neighbour pairs (a < b); row `i` owns `parameters.zz[i]`.
+        readout_pairs: Pairs with correlated readout; row `i` owns `parameters.pair_correlation[i]`.
+        parameters: The numbers.
+        dt: Time step of the control electronics in s, or None.
+        feedforward_latency: Time between the end of a measurement and the first operation that
+            depends on it, in s. No vendor file contains it.
+        zz_frame: 'neighbour_ground' (frames calibrated with the neighbour in |0>) or 'dressed'.
+        excluded: Operations that exist but may not be used, with the reason.
+        notes: What was repaired, imputed, anchored or left out while building.
+        positions: Place of each qubit in a drawing, shape (n, 2), or None.
+        snapshot_time: When the calibration was taken, ISO UTC.
+        open_set: True for an ideal device that takes any one- or two-qubit gate.
+    """
+
+    name: str
+    calibration_id: str
+    n_qubits: int
+    instructions: tuple[Instruction, ...]
+    readout_duration: np.ndarray
+    reset_duration: np.ndarray
+    couplers: tuple[tuple[int, int], ...]
+    parameters: Parameters
+    readout_pairs: tuple[tuple[int, int], ...] = ()
+    dt: float | None = None
+    feedforward_latency: float = 1e-6
+    zz_frame: Frame = "neighbour_ground"
+    excluded: Mapping[tuple[str, tuple[int, ...]], str] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
+    positions: np.ndarray | None = None
+    snapshot_time: str = ""
+    open_set: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "excluded", MappingProxyType(dict(self.excluded)))
+
+    @cached_property
+    def row(self) -> Mapping[tuple[str, tuple[int, ...]], int]:
+        """Row of an instruction from its name and qubits."""
+        return MappingProxyType({(i.name, i.qubits): k for k, i in enumerate(self.instructions)})
+
+    @cached_property
+    def native_gates(self) -> frozenset[str]:
+        """Names of the instructions."""
+        return frozenset(i.name for i in self.instructions)
+
+    @cached_property
+    def coupler_row(self) -> Mapping[tuple[int, int], int]:
+        """Row of a coupler from its qubits in either order."""
+        rows = {pair: k for k, pair in enumerate(self.couplers)}
+        return MappingProxyType(rows | {(b, a): k for (a, b), k in rows.items()})
+
+    @cached_property
+    def neighbours(self) -> tuple[tuple[int, ...], ...]:
+        """Coupled qubits of each qubit."""
+        out: list[list[int]] = [[] for _ in range(self.n_qubits)]
+        for a, b in self.couplers:
+            out[a].append(b)
+            out[b].append(a)
+        return tuple(tuple(sorted(x)) for x in out)
+
+    @cached_property
+    def id(self) -> str:
+        """SHA-256 over the static part and every parameter, in hexadecimal."""
+        digest = hashlib.sha256()
+        static = (
+            self.name,
+            self.calibration_id,
+            self.instructions,
+            self.couplers,
+            self.readout_pairs,
+            self.readout_duration.tolist(),
+            self.feedforward_latency,
+            self.zz_frame,
+        )
+        digest.update(repr(static).encode())
+        for f in fields(self.parameters):
+            leaf = getattr(self.parameters, f.name)
+            digest.update(f.name.encode())
+            if leaf is not None:
+                digest.update(np.ascontiguousarray(leaf, float).tobytes())
+        return digest.hexdigest()
+
+    def with_parameters(self, parameters: Parameters, *notes: Note) -> "Device":
+        """Return the same device with other numbers."""
+        return replace(self, parameters=parameters, notes=(*self.notes, *notes))
+
+    def draw_job(self, rng: np.random.Generator) -> "Device":
+        """Return the device of one job: T1 drawn around its mean, pure dephasing unchanged.
+
+        ln(t1) is normal with standard deviation `t1_spread`; without that mechanism the device
+        itself is returned.
+        """
+        spread = self.parameters.t1_spread
+        if spread is None:
+            return self
+        factor = np.exp(np.asarray(spread) * rng.standard_normal(self.n_qubits))
+        t1, t2 = with_t1(self.parameters, np.asarray(self.parameters.t1) * factor)
+        return self.with_parameters(replace(self.parameters, t1=t1, t2=t2))
+
+    def require(self, name: str, qubits: tuple[int, ...]) -> int:
+        """Return the row of an instruction, or say by name why it cannot be used.
+
+        Raises:
+            InputError: The device has no such instruction, or it is excluded.
+        """
+        found = self.row.get((name, qubits))
+        if found is not None:
+            return found
+        where = ", ".join(map(str, qubits))
+        if reason := self.excluded.get((name, qubits)):
+            raise InputError(
+                f"`{name}` on {where} of '{self.name}' must not be used: {reason}. Choose another "
+                f"layout, or transpile for the device."
+            )
+        if name not in self.native_gates:
+            raise InputError(
+                f"`{name}` on {where} is not native to '{self.name}' (native: "
+                f"{', '.join(sorted(self.native_gates))}). Transpile the circuit for the device."
+            )
+        near = [i.qubits for i in self.instructions if i.name == name and qubits[0] in i.qubits]
+        raise InputError(
+            f"'{self.name}' has no `{name}` on {where}; with qubit {qubits[0]} it has {near}. "
+            f"Choose another layout, or transpile for the device."
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"Device({self.name!r}, qubits={self.n_qubits}, couplers={len(self.couplers)}, "
+            f"instructions={len(self.instructions)}, notes={len(self.notes)}, id={self.id[:8]})"
+        )
+
+
+def with_t1(parameters: Parameters, t1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (t1, t2) for new `t1` with the pure dephasing rate 1/t2 - 1/(2 t1) kept."""
+    with np.errstate(divide="ignore"):
+        dephasing = 1 / np.asarray(parameters.t2) - 0.5 / np.asarray(parameters.t1)
+        return t1, 1 / (np.maximum(dephasing, 0.0) + 0.5 / t1)

@@ -1,0 +1,217 @@
+"""A device with some numbers replaced: the question 'what if'."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qdt_emu.device.device import Device, Note, with_t1
+from qdt_emu.errors import InputError
+from qdt_emu.noise.depolarizing import residual_depolarizing
+from qdt_emu.noise.infidelity import average_gate_fidelity, depolarizing_infidelity
+from qdt_emu.noise.relaxation import relaxation_process_fidelity
+
+Floats = NDArray[np.float64]
+PER_QUBIT = ("t1", "t2", "excited", "reset_excitation", "detuning", "charge_parity", "t1_spread")
+PER_INSTRUCTION = ("depolarizing", "over_rotation", "infidelity", "phase", "leakage")
+SCALARS = ("crosstalk", "spectator_zz")
+KNOWN = (*PER_QUBIT, "assignment", "zz", *PER_INSTRUCTION, *SCALARS, "feedforward_latency")
+RANGES: dict[str, tuple[float, float]] = {
+    "t1": (0.0, np.inf),
+    "t2": (0.0, np.inf),
+    "excited": (0.0, 0.5),
+    "reset_excitation": (0.0, 1.0),
+    "assignment": (0.0, 1.0),
+    "detuning": (0.0, np.inf),
+    "charge_parity": (0.0, np.inf),
+    "t1_spread": (0.0, np.inf),
+    "infidelity": (0.0, 0.8),
+    "depolarizing": (0.0, 16 / 15),
+    "leakage": (0.0, 1.0),
+    "crosstalk": (0.0, np.inf),
+    "spectator_zz": (-np.inf, np.inf),
+    "feedforward_latency": (0.0, np.inf),
+}
+
+
+def what_if(device: Device, **changes: Any) -> Device:
+    """Return `device` with some numbers replaced; nothing is changed in place.
+
+    Each keyword is a name of `Parameters` (or `infidelity`, `feedforward_latency`); its value is
+    one number for all, or a mapping from the place to a number: qubits for `t1`, `t2`, `excited`,
+    `assignment` (a pair (P(1|0), P(0|1))), `detuning`, ...; couplers (a, b) for `zz`; a gate name
+    or (gate name, qubits) for `infidelity`, `depolarizing`, `over_rotation`, `phase`, `leakage`.
+
+    A new `t1` keeps the pure dephasing rate 1/t2 - 1/(2 t1), so `t2` follows unless it is given too.
+    The residual error of the gates is kept, so their total error grows with faster relaxation; a
+    new `infidelity` replaces the total.
+
+    Args:
+        device: The device to start from.
+        **changes: What to replace.
+
+    Raises:
+        InputError: An unknown name, place or a value out of its range.
+
+    Examples:
+        >>> from qdt_emu.device import ideal
+        >>> what_if(ideal(2), t1={1: 20e-6}).parameters.t1.tolist()
+        [inf, 2e-05]
+    """
+    notes = []
+    out = device
+    order = sorted(changes, key=KNOWN.index) if set(changes) <= set(KNOWN) else list(changes)
+    for name in order:
+        if name not in KNOWN:
+            raise InputError(f"`{name}` is not a parameter of a device; known: {', '.join(KNOWN)}.")
+        out = _change(out, name, changes[name])
+        notes.append(Note("what_if", name, None, None, f"replaced by {changes[name]!r}"))
+    t1, t2 = np.asarray(out.parameters.t1), np.asarray(out.parameters.t2)
+    for q in np.flatnonzero(t2 > 2 * t1 * (1 + 1e-12)):
+        raise InputError(
+            f"`t2` must be at most 2 * `t1`, but qubit {q} has t1={t1[q]:g} s and t2={t2[q]:g} s. "
+            f"Give both."
+        )
+    return replace(out, notes=(*device.notes, *notes))
+
+
+def _change(device: Device, name: str, value: Any) -> Device:
+    p = device.parameters
+    if name == "feedforward_latency":
+        return replace(device, feedforward_latency=_checked(name, value, "the device"))
+    if name in SCALARS:
+        new = replace(p, **{name: np.asarray(_checked(name, value, "the device"))})
+    elif name == "t1":
+        t1, t2 = with_t1(p, _per_qubit(device, name, value))
+        new = replace(p, t1=t1, t2=t2)
+    elif name in PER_QUBIT:
+        new = replace(p, **{name: _per_qubit(device, name, value)})
+    elif name == "assignment":
+        new = replace(p, assignment=_fill(p.assignment, value, name, _qubit(device), (2,)))
+    elif name == "zz":
+        new = replace(p, zz=_fill(p.zz, value, name, _coupler(device), ()))
+    elif name == "infidelity":
+        new = _with_infidelity(device, value)
+    else:
+        width = () if name in ("depolarizing", "over_rotation") else (2,)
+        old = getattr(p, name)
+        old = np.zeros((len(device.instructions), *width)) if old is None else old
+        new = replace(p, **{name: _fill(old, value, name, _instruction(device), width)})
+    return device.with_parameters(new)
+
+
+def _per_qubit(device: Device, name: str, value: Any) -> Floats:
+    old = getattr(device.parameters, name)
+    old = np.zeros(device.n_qubits) if old is None else old
+    return _fill(old, value, name, _qubit(device), ())
+
+
+def _fill(
+    old: Any, value: Any, name: str, rows: Callable[[Any], list[int]], width: tuple[int, ...]
+) -> Floats:
+    new = np.array(old, float)
+    if not isinstance(value, Mapping):
+        new[...] = _checked(name, value, "every place")
+        return new
+    for place, number in value.items():
+        for row in rows(place):
+            new[row] = np.broadcast_to(_checked(name, number, place), width)
+    return new
+
+
+def _checked(name: str, value: Any, place: Any) -> Any:
+    low, high = RANGES.get(name, (-np.inf, np.inf))
+    try:
+        numbers = np.asarray(value, float)
+    except (TypeError, ValueError):
+        raise InputError(f"`{name}` must be a number, but is {value!r} at {place}.") from None
+    for number in numbers.reshape(-1):
+        if not low <= number <= high:
+            raise InputError(
+                f"`{name}` must lie in [{low:g}, {high:g}], but is {number:g} at {place}."
+            )
+    return numbers if numbers.ndim else float(numbers)
+
+
+def _qubit(device: Device) -> Callable[[Any], list[int]]:
+    def rows(place: Any) -> list[int]:
+        if not isinstance(place, int | np.integer) or not 0 <= place < device.n_qubits:
+            raise InputError(
+                f"'{device.name}' has qubits 0 to {device.n_qubits - 1}, but not {place!r}."
+            )
+        return [int(place)]
+
+    return rows
+
+
+def _coupler(device: Device) -> Callable[[Any], list[int]]:
+    def rows(place: Any) -> list[int]:
+        if place not in device.coupler_row:
+            raise InputError(f"'{device.name}' has no coupler {place!r}.")
+        return [device.coupler_row[place]]
+
+    return rows
+
+
+def _instruction(device: Device) -> Callable[[Any], list[int]]:
+    def rows(place: Any) -> list[int]:
+        if isinstance(place, tuple):
+            return [device.require(place[0], tuple(place[1]))]
+        found = [k for k, i in enumerate(device.instructions) if i.name == place]
+        if not found:
+            raise InputError(
+                f"'{device.name}' has no instruction {place!r}; it has "
+                f"{', '.join(sorted(device.native_gates))}."
+            )
+        return found
+
+    return rows
+
+
+def gate_infidelity(device: Device) -> Floats:
+    """Return the average infidelity of every instruction as modelled, shape (G,).
+
+    Relaxation during the gate and residual depolarising together; coherent errors left out.
+    """
+    p = device.parameters
+    out = np.zeros(len(device.instructions))
+    for k in (1, 2):
+        rows = [i for i, x in enumerate(device.instructions) if len(x.qubits) == k]
+        if rows:
+            known = _known_fidelity(device, rows, k)
+            depolarizing = np.asarray(p.depolarizing)[rows]
+            # The depolarised branch has fidelity 1/d whatever the known part is.
+            out[rows] = 1 - ((1 - depolarizing) * known + depolarizing / 2**k)
+    return out
+
+
+def _known_fidelity(device: Device, rows: list[int], k: int) -> Floats:
+    p = device.parameters
+    qubits = np.array([device.instructions[i].qubits for i in rows])
+    time = np.array([device.instructions[i].duration for i in rows])
+    time = (time * np.asarray(p.relaxation_scale)[rows])[:, None]
+    process = relaxation_process_fidelity(
+        time, np.asarray(p.t1)[qubits], np.asarray(p.t2)[qubits]
+    ).prod(axis=-1)
+    return np.asarray(average_gate_fidelity(process, 2**k))
+
+
+def _with_infidelity(device: Device, value: Any) -> Any:
+    p = device.parameters
+    target = _fill(gate_infidelity(device), value, "infidelity", _instruction(device), ())
+    new = np.array(p.depolarizing, float)
+    for k in (1, 2):
+        rows = [i for i, x in enumerate(device.instructions) if len(x.qubits) == k]
+        if rows:
+            new[rows] = residual_depolarizing(target[rows], _known_fidelity(device, rows, k), 2**k)
+    for i in np.flatnonzero(new < -1e-9):
+        floor = gate_infidelity(device)[i] - depolarizing_infidelity(
+            np.asarray(p.depolarizing)[i], 2 ** len(device.instructions[i].qubits)
+        )
+        raise InputError(
+            f"`infidelity` of {device.instructions[i]} must be at least about {floor:.2e}, which "
+            f"relaxation alone causes, but is {target[i]:g}. Raise `t1` and `t2` too."
+        )
+    return replace(p, depolarizing=np.maximum(new, 0.0))

@@ -1,0 +1,316 @@
+"""The twin: one façade over the stages. It holds a device and delegates; no physics here."""
+
+import secrets
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from qiskit import QuantumCircuit
+from qiskit.quantum_info import SparsePauliOp
+from qiskit.transpiler import Target
+
+from qdt_emu.calibrations import Calibration, read_calibration
+from qdt_emu.circuit.compile import (
+    Compiled,
+    Options,
+    compile_circuit,
+    fingerprint,
+    pauli_codes,
+)
+from qdt_emu.circuit.read import read_circuit
+from qdt_emu.device import Device, Policy, build, ideal, what_if
+from qdt_emu.device.target import to_target
+from qdt_emu.engines.run import Account, estimate, sample
+from qdt_emu.errors import InputError
+from qdt_emu.result import Budget, Counts, Estimate, Provenance, Report
+
+KEEP_COMPILED = 256
+DEFAULT_TRAJECTORIES = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Twin:
+    """A digital twin of one processor.
+
+    Attributes:
+        device: The model.
+        calibration: What it was built from; None for an ideal twin.
+
+    Examples:
+        >>> twin = Twin.ideal(2)
+        >>> bell = "OPENQASM 2.0; include \\"qelib1.inc\\"; qreg q[2]; creg c[2];"
+        >>> bell += "h q[0]; cx q[0],q[1]; measure q -> c;"
+        >>> sorted(twin.run(bell, shots=100, seed=1).counts)
+        ['00', '11']
+    """
+
+    device: Device
+    calibration: Calibration | None = None
+    _compiled: "OrderedDict[Any, Compiled]" = field(default_factory=OrderedDict, repr=False)
+
+    @classmethod
+    def load(cls, source: Any, *, policy: Policy | None = None) -> Self:
+        """Return the twin of a processor.
+
+        Args:
+            source: Name of a bundled snapshot ('ibm_sherbrooke'), path of a vendor file or `.nc`
+                file, a Qiskit backend, a `Calibration` or a `Device`.
+            policy: How gaps and contradictions of the calibration are treated.
+
+        Raises:
+            CalibrationError: The file is broken; with all its faults.
+            InputError: There is no such snapshot or file.
+        """
+        if isinstance(source, Device):
+            return cls(source)
+        calibration = source if isinstance(source, Calibration) else read_calibration(source)
+        return cls(build(calibration, policy), calibration)
+
+    @classmethod
+    def ideal(cls, n_qubits: int, edges: Sequence[tuple[int, int]] | None = None) -> Self:
+        """Return a noiseless twin; `edges` restricts which qubits are coupled."""
+        return cls(ideal(n_qubits, list(edges) if edges is not None else None))
+
+    @property
+    def name(self) -> str:
+        """Name of the processor."""
+        return self.device.name
+
+    @property
+    def n_qubits(self) -> int:
+        """Number of qubits of the processor."""
+        return self.device.n_qubits
+
+    @cached_property
+    def target(self) -> Target:
+        """The device as Qiskit's transpiler sees it."""
+        return to_target(self.device)
+
+    def what_if(self, **changes: Any) -> "Twin":
+        """Return a twin with some numbers replaced, see `device.what_if`."""
+        return type(self)(what_if(self.device, **changes), self.calibration)
+
+    def compile(
+        self, circuit: Any, *, measured: bool = True, options: Options | None = None
+    ) -> Compiled:
+        """Return a circuit transpiled, scheduled and given its noise; repeated calls are free.
+
+        Args:
+            circuit: A `QuantumCircuit`, OpenQASM text or a path.
+            measured: True for counts, False for observables of the final state.
+            options: Layout, scheduling, decoupling.
+        """
+        options = options or Options()
+        own = circuit if isinstance(circuit, str) else None
+        read = None if own else read_circuit(circuit)
+        key = (own or fingerprint(read), measured, options)  # type: ignore[arg-type]
+        if key in self._compiled:
+            self._compiled.move_to_end(key)
+            return self._compiled[key]
+        found = compile_circuit(
+            read or read_circuit(circuit), self.device, self.target, options, measured=measured
+        )
+        self._compiled[key] = found
+        while len(self._compiled) > KEEP_COMPILED:
+            self._compiled.popitem(last=False)
+        return found
+
+    def run(
+        self,
+        circuit: Any,
+        *,
+        shots: int = 1024,
+        seed: int | None = None,
+        engine: Any = "auto",
+        binding: Mapping[str, float] | None = None,
+        options: Options | None = None,
+        memory: int | None = None,
+    ) -> Counts:
+        """Return counts as the processor would give them.
+
+        Args:
+            circuit: A `QuantumCircuit`, OpenQASM 2 or 3 text, or a path. One in native gates on
+                as many qubits as the device (or with hardware qubits) runs as it is; any other is
+                transpiled.
+            shots: Number of shots.
+            seed: Same seed, same counts; None draws one, which the result records.
+            engine: 'auto', 'density', 'statevector', or an engine.
+            binding: Numbers for the circuit's free parameters.
+            options: Layout, scheduling, decoupling.
+            memory: Limit in bytes; None is 70 % of the free memory.
+
+        Raises:
+            InputError: Something about the circuit or an argument, with the remedy.
+            UnsupportedError: An operation without a model, or no engine can do it.
+        """
+        bits, compiled, account, provenance = self._sample(
+            circuit, shots, seed, engine, binding, options, memory
+        )
+        return Counts.from_bits(
+            bits,
+            self._report(account, compiled),
+            provenance,
+            truncation=account.truncation,
+            registers=compiled.registers,
+        )
+
+    def records(
+        self,
+        circuit: Any,
+        *,
+        shots: int = 1024,
+        seed: int | None = None,
+        engine: Any = "auto",
+        binding: Mapping[str, float] | None = None,
+        options: Options | None = None,
+    ) -> np.ndarray:
+        """Return the single shots, shape (shots, n_clbits), uint8; bit c in column c."""
+        return self._sample(circuit, shots, seed, engine, binding, options, None)[0]
+
+    def _sample(
+        self,
+        circuit: Any,
+        shots: int,
+        seed: int | None,
+        engine: Any,
+        binding: Mapping[str, float] | None,
+        options: Options | None,
+        memory: int | None,
+    ) -> tuple[np.ndarray, Compiled, Account, Provenance]:
+        seed = _seed(seed)
+        compiled = self.compile(circuit, options=options)
+        noisy = compiled.bind(binding, device=self._job(seed))
+        bits, account = sample(noisy, shots=shots, seed=seed, engine=engine, memory=memory)
+        return bits, compiled, account, self._provenance(noisy.id, circuit, compiled, seed)
+
+    def estimate(
+        self,
+        circuit: Any,
+        paulis: Sequence[str] | SparsePauliOp,
+        *,
+        seed: int | None = None,
+        engine: Any = "auto",
+        shots: int | None = None,
+        binding: Mapping[str, float] | None = None,
+        options: Options | None = None,
+        readout: bool = True,
+        memory: int | None = None,
+    ) -> Estimate:
+        """Return expectation values of Pauli strings at the end of the circuit.
+
+        Args:
+            circuit: As in `run`; measurements at its end are removed.
+            paulis: Strings with one letter per qubit of the circuit, leftmost = highest qubit.
+            seed: For engines that sample trajectories.
+            engine: 'auto', 'density', 'statevector', or an engine.
+            shots: Number of trajectories for engines that sample; None is 4096.
+            binding: Numbers for the circuit's free parameters.
+            options: Layout, scheduling, decoupling.
+            readout: True gives what the processor would report, with misread bits; False the
+                state's own values.
+            memory: Limit in bytes; None is 70 % of the free memory.
+
+        Returns:
+            Values with their standard errors; those of a `SparsePauliOp` in the order of its terms,
+            without its coefficients.
+        """
+        labels = paulis.paulis.to_labels() if isinstance(paulis, SparsePauliOp) else list(paulis)
+        if not labels or any(not isinstance(x, str) for x in labels):
+            raise InputError(f"`paulis` must be one or more Pauli strings, but is {paulis!r}.")
+        seed = _seed(seed)
+        compiled = self.compile(circuit, measured=False, options=options)
+        device = self._job(seed)
+        noisy = compiled.bind(binding, device=device)
+        active, full = pauli_codes(labels, compiled, len(compiled.places))
+        gain = _readout_map(device) if readout else np.tile([1.0, 0.0], (device.n_qubits, 1))
+        trajectories = shots or DEFAULT_TRAJECTORIES
+        values, stderr, account = estimate(
+            noisy,
+            active,
+            gain[list(compiled.structure.qubits)],
+            shots=trajectories,
+            seed=seed,
+            engine=engine,
+            memory=memory,
+        )
+        values *= _untouched(full, compiled, gain, device)
+        budgets = tuple(
+            Budget(trajectories=float(s), truncation=account.truncation, of=f"<{p}>")
+            for p, s in zip(labels, stderr, strict=True)
+        )
+        return Estimate(
+            tuple(labels),
+            values,
+            stderr,
+            budgets,
+            self._report(account, compiled),
+            self._provenance(noisy.id, circuit, compiled, seed),
+            trajectories if stderr.any() else 0,
+        )
+
+    def _job(self, seed: int) -> Device:
+        return self.device.draw_job(np.random.default_rng([seed, 1]))
+
+    def _report(self, account: Account, compiled: Compiled) -> Report:
+        used = set(compiled.structure.qubits)
+        notes = [
+            f"{n.where}: {n.reason} ({n.case})"
+            for n in self.device.notes
+            if n.case == "what_if" or used.intersection(n.qubits)
+        ]
+        if not compiled.as_given:
+            notes.append(f"transpiled: qubits {list(compiled.places)} of '{self.name}'")
+        return Report(
+            account.engine,
+            account.reason,
+            account.seconds,
+            account.bytes,
+            account.details,
+            tuple(notes),
+        )
+
+    def _provenance(
+        self, noisy_id: str, circuit: Any, compiled: Compiled, seed: int
+    ) -> Provenance:
+        name = circuit.name if isinstance(circuit, QuantumCircuit) else compiled.physical.name
+        return Provenance(
+            device=self.name,
+            calibration_id=self.device.calibration_id,
+            circuit_id=noisy_id,
+            circuit_name=name,
+            seed=seed,
+        )
+
+    def __repr__(self) -> str:
+        when = f", calibrated {self.device.snapshot_time}" if self.device.snapshot_time else ""
+        return f"Twin({self.name!r}, qubits={self.n_qubits}{when})"
+
+
+def _seed(seed: int | None) -> int:
+    if seed is None:
+        return secrets.randbits(48)
+    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+        raise InputError(f"`seed` must be a whole number in [0, 2**63), but is {seed!r}.")
+    return int(seed)
+
+
+def _readout_map(device: Device) -> np.ndarray:
+    """Return (1 - p01 - p10, p10 - p01) of each qubit: what misreading makes of Z."""
+    p01, p10 = np.asarray(device.parameters.assignment, float).T
+    return np.stack([1 - p01 - p10, p10 - p01], axis=1)
+
+
+def _untouched(
+    full: np.ndarray, compiled: Compiled, gain: np.ndarray, device: Device
+) -> np.ndarray:
+    """Return the factor of the qubits no gate has touched: they rest in equilibrium."""
+    out = np.ones(len(full))
+    rest = sorted(set(range(device.n_qubits)) - set(compiled.structure.qubits))
+    polarisation = 1 - 2 * np.asarray(device.parameters.excited, float)
+    for q in rest:
+        z = gain[q, 0] * polarisation[q] + gain[q, 1]
+        out *= np.where(full[:, q] == 3, z, np.where(full[:, q] == 0, 1.0, gain[q, 1]))
+    return out
