@@ -10,14 +10,17 @@ from numpy.typing import NDArray
 
 from qdt_emu.errors import InputError
 
+WORD = 48
+
 
 def strings(bits: NDArray[np.uint8]) -> list[str]:
     """Return one string per row of `bits`, shape (k, n)."""
     k, n = bits.shape
     if n == 0:
         return [""] * k
-    letters = np.ascontiguousarray(bits[:, ::-1]) + np.uint8(48)
-    return letters.view(f"S{n}").ravel().astype(f"U{n}").tolist()
+    # One long text cut into pieces is 3 times faster than NumPy's string types.
+    text = (np.ascontiguousarray(bits[:, ::-1]) + np.uint8(48)).tobytes().decode("ascii")
+    return [text[i : i + n] for i in range(0, k * n, n)]
 
 
 def bits(keys: Sequence[str]) -> NDArray[np.uint8]:
@@ -31,20 +34,25 @@ def tally(records: NDArray[np.uint8]) -> dict[str, int]:
     """Return how often each row of `records`, shape (shots, n), occurs, sorted by string.
 
     Cost:
-        100 000 shots of 15 bits: 5 ms; up to 64 bits one sort of integers, above of bytes.
+        100 000 shots of 15 bits: 8 ms; of 127 bits: 0.2 s, most of it for the strings.
     """
     shots, n = records.shape
-    packed = np.packbits(records[:, ::-1], axis=1)
-    width = packed.shape[1]
-    if n <= 64:
-        wide = np.zeros((shots, 8), np.uint8)
-        wide[:, 8 - width :] = packed
-        codes, amounts = np.unique(wide.view(">u8").astype(np.uint64), return_counts=True)
-        rows = codes.astype(">u8").view(np.uint8).reshape(-1, 8)[:, 8 - width :]
+    # A float holds 53 bits, and a float product is the fastest way to read a row as a number.
+    words = [
+        (records[:, low : low + WORD] @ 2.0 ** np.arange(min(WORD, n - low))).astype(np.int64)
+        for low in range(0, n, WORD)
+    ]
+    if len(words) == 1:
+        codes, amounts = np.unique(words[0], return_counts=True)
+        distinct = (codes[:, None] >> np.arange(n)).astype(np.uint8) & np.uint8(1)
     else:
-        codes, amounts = np.unique(packed.view(f"V{width}"), return_counts=True)
-        rows = codes.view(np.uint8).reshape(-1, width)
-    distinct = np.unpackbits(rows, axis=1, count=n)[:, ::-1]
+        order = np.lexsort(words) if words else np.arange(shots)
+        change = np.zeros(shots, bool)
+        change[0] = True
+        for word in words:
+            change[1:] |= np.diff(word[order]) != 0
+        starts = np.flatnonzero(change)
+        amounts, distinct = np.diff(starts, append=shots), records[order[starts]]
     return dict(zip(strings(distinct), amounts.tolist(), strict=True))
 
 
@@ -64,8 +72,7 @@ def check_keys(keys: Iterable[str]) -> int:
             f"Bitstrings must be equally long, but '{listed[0]}' and '{first}' are not. "
             f"Pad with zeros on the left."
         )
-    joined = "".join(listed)
-    if joined.count("0") + joined.count("1") != len(joined):
+    if "".join(listed).encode().translate(None, b"01"):
         first = next(k for k in listed if set(k) - {"0", "1"})
         raise InputError(
             f"Bitstrings must hold only 0 and 1, but one is '{first}'. Write hexadecimal keys as "

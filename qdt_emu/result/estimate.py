@@ -19,6 +19,7 @@ from qdt_emu.result.report import Report
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Array = NDArray[np.float64]
 
@@ -149,7 +150,7 @@ class Estimate:
         """Return the estimate that `to_xarray` wrote."""
         return cls.from_json(data.attrs["qdt_emu"])
 
-    def plot(self, *, ax: "Axes | None" = None) -> "Axes":
+    def plot(self, *, ax: "Axes | None" = None) -> "Figure":
         """Draw the values with their bands, ideal values beside."""
         from qdt_emu.result import plots  # noqa: PLC0415 - matplotlib costs 0.35 s
 
