@@ -1,0 +1,126 @@
+"""The program of a structure, and its execution on NumPy arrays."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qdt_emu.circuit import Structure
+from qdt_emu.engines.density_bind import Recipe, recipe
+from qdt_emu.engines.density_fuse import Fused, Step, fuse
+from qdt_emu.engines.density_order import Axes, Move, layout, order, volume
+from qdt_emu.kernels.density import contract
+
+Floats = NDArray[np.float64]
+Kept = tuple[tuple[int, ...], ...] | None
+
+SHARED = 1 << 15  # below this many entries a second thread costs more than it saves
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Everything about a run that does not depend on values.
+
+    Attributes:
+        fused: Steps and final wires.
+        moves: The steps in order, with their memory layout.
+        recipe: How values become the matrices of the steps.
+        arrays: Axes of every array that is left at the end, by its number.
+        bytes: Peak memory of the arrays in double precision.
+        flops: Multiplications and additions.
+    """
+
+    fused: Fused
+    moves: tuple[Move, ...]
+    recipe: Recipe
+    arrays: dict[int, Axes]
+    bytes: int
+    flops: float
+
+
+@lru_cache(maxsize=64)
+def program(structure: Structure, kept: Kept = None) -> Program:
+    """Return the program that leads to the final records, or to the `kept` Pauli components."""
+    fused = fuse(structure, kept)
+    moves = tuple(layout(fused.steps, order(fused)))
+    arrays: dict[int, Axes] = {}
+    peak, flops = 0, 0.0
+    for move in moves:
+        held = sum(volume(a) for a in arrays.values())
+        for source in move.sources:
+            del arrays[source]
+        size_in, size_out = volume(move.axes_in), volume(move.axes_out)
+        new = (size_in if len(move.sources) != 1 else 0) + (0 if move.in_place else size_out)
+        peak = max(peak, held + new)
+        flops += (
+            2.0 * move.outer.shape[1] * move.lanes.shape[1] * move.rows.size * move.cols.shape[1]
+        )
+        arrays[move.target] = move.axes_out
+    return Program(fused, moves, recipe(structure, fused), arrays, 8 * peak, flops)
+
+
+def padded(matrix: Floats) -> Floats:
+    """Return the matrices (..., rows, cols) with both sizes rounded up to multiples of 4."""
+    rows, cols = -matrix.shape[-2] % 4, -matrix.shape[-1] % 4
+    wide = np.pad(matrix, [(0, 0)] * (matrix.ndim - 2) + [(0, rows), (0, cols)])
+    return np.ascontiguousarray(wide, np.float64)
+
+
+def matrix_of(step: Step, matrices: dict[int, Floats], index: int) -> Floats:
+    """Return the matrices of a step; forgetting a record is a row of ones."""
+    return np.ones((1, 1, 2)) if step.total else matrices[index]
+
+
+def run(prog: Program, matrices: dict[int, Floats], threads: int) -> dict[int, Floats]:
+    """Return the arrays left at the end, flat, by number; independent of `threads`."""
+    pool = ThreadPoolExecutor(threads) if threads > 1 and prog.bytes > 8 * SHARED else None
+    try:
+        arrays: dict[int, Floats] = {}
+        for move in prog.moves:
+            x = merged([arrays.pop(a) for a in move.sources])
+            m = matrix_of(prog.fused.steps[move.step], matrices, move.step)
+            arrays[move.target] = apply(move, m, x, pool, threads)
+        return arrays
+    finally:
+        if pool:
+            pool.shutdown()
+
+
+def merged(arrays: list[Floats]) -> Floats:
+    """Return the outer product of the arrays, flat."""
+    x = np.ones(1) if not arrays else arrays[0]
+    for other in arrays[1:]:
+        x = np.multiply.outer(x, other).ravel()
+    return x
+
+
+def apply(
+    move: Move, matrix: Floats, x: Floats, pool: ThreadPoolExecutor | None, threads: int
+) -> Floats:
+    """Return the array after one step; `x` is overwritten when the step works in place."""
+    y = x if move.in_place else np.empty(volume(move.axes_out))
+    blocks = move.outer.shape[1]
+    wide = padded(matrix)
+    for v in range(len(matrix)):
+        args = (x, y, wide[v], move.outer, move.rows[v], move.cols[v], move.lanes)
+        share(lambda a, b, args=args: contract(*args, a, b), blocks, x.size, pool, threads)
+    return y
+
+
+def share(
+    work: Callable[[int, int], None],
+    blocks: int,
+    size: int,
+    pool: ThreadPoolExecutor | None,
+    threads: int,
+) -> None:
+    """Call `work(start, stop)` over all blocks, in the pool when there is enough to do."""
+    if pool is None or size < SHARED or blocks < 2 * threads:
+        work(0, blocks)
+        return
+    cuts = np.linspace(0, blocks, threads + 1).astype(int).tolist()
+    for job in [pool.submit(work, a, b) for a, b in zip(cuts, cuts[1:], strict=False)]:
+        job.result()
