@@ -99,11 +99,13 @@ def anchor_scale(infidelity: Array, duration: Array, t1: Array, t2: Array) -> Ar
         # Without any relaxation the slope is 0; the result is replaced by 1 below.
         return scale - (value - target) / xp.where(slope < 0, slope, -1.0)
 
-    fixed = [stop_gradient(array) for array in (slow, fast, target)]
     start = 0.0 * (slow.sum(-1) + target)  # zeros of the common shape
+    whole = _log_process_fidelity(1.0 + start, slow, fast)[0]
+    reaches = whole < target
+    target = xp.where(reaches, target, whole)  # the other roots are far away: keep steps finite
+    fixed = [stop_gradient(array) for array in (slow, fast, target)]
     root = iterate(lambda scale: newton(scale, *fixed), stop_gradient(start), NEWTON_STEPS)
     root = newton(root, slow, fast, target)
-    reaches = _log_process_fidelity(1.0 + start, slow, fast)[0] < target
     return xp.where(reaches, root, 1.0)
 
 
