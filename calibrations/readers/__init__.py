@@ -1,0 +1,1 @@
+"""Vendor formats, one per file; each reader returns a `Calibration` with its ledger."""
