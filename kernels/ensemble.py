@@ -1,0 +1,348 @@
+"""Whole trajectories, eight at a time: from random events to classical records.
+
+Shots with the same events share one trajectory (a group). Until its first event a group follows
+the trajectory without events, which every thread runs only once (the trunk).
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from qdt_emu.kernels.randomness import uniform
+from qdt_emu.kernels.statevector import LANES, reduced, transform
+from qdt_emu.kernels.trajectory import (
+    Blocks,
+    Ints,
+    Matrix,
+    Numbers,
+    Shot,
+    compose,
+    embed,
+    write_lane,
+)
+
+
+class Groups(NamedTuple):
+    """Which shots run together, and the events they share.
+
+    Attributes:
+        members: Shots ordered by group, shape (shots,).
+        start: First entry of each group in `members`, shape (groups + 1,).
+        begin: Block with the first event of each group, ascending, shape (groups,).
+        codes: Random codes of each shot, shape (shots, columns).
+        keys: Key of each shot's random numbers.
+        detuning: In Hz, shape (shots, n_qubits), or (1, n_qubits) if all shots share it.
+    """
+
+    members: Ints
+    start: Ints
+    begin: Ints
+    codes: NDArray[np.uint8]
+    keys: NDArray[np.uint64]
+    detuning: NDArray[np.float64]
+
+
+class Lanes(NamedTuple):
+    """Classical side of eight trajectories.
+
+    Attributes:
+        shot: Representative shot of each lane, shape (8,).
+        known: Shape (8, n_qubits), see `Shot`.
+        leaked: Shape (8, n_qubits).
+        record: Shape (8, n_clbits).
+    """
+
+    shot: Ints
+    known: NDArray[np.uint8]
+    leaked: NDArray[np.uint8]
+    record: NDArray[np.uint8]
+
+
+class Room(NamedTuple):
+    """Scratch space of one thread: state of the trunk and of eight trajectories.
+
+    Attributes:
+        trunk: Two states, shape (2, 2, rows, 8): [which, real or imaginary].
+        state: Two states, shape (2, 2, rows, 8).
+        matrix: Shape (32, 8).
+        part: Shape (16, 8).
+    """
+
+    trunk: Any
+    state: Any
+    matrix: Any
+    part: Any
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def quiet_matrices(blocks: Blocks, numbers: Numbers, n_qubits: int, out: Matrix, lanes: Any) -> None:
+    """Fill the matrix of every block without events, shapes (blocks, 4, 4), (blocks, 32, 8)."""
+    none = np.zeros(n_qubits, np.uint8)
+    record = np.zeros(1, np.uint8)
+    codes = np.zeros(blocks.column[-1], np.uint8)
+    shot = Shot(codes, np.uint64(0), np.zeros(n_qubits), none, none, record)
+    rho = np.zeros((4, 4), np.complex128)
+    zeros = np.zeros(4, np.int64)
+    for block in range(len(blocks.groups)):
+        if not blocks.dynamic[block]:
+            compose(blocks, numbers, shot, block, rho, out[block])
+            for lane in range(LANES):
+                write_lane(lanes[block], lane, out[block], blocks.bits[block], zeros)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _is_quiet(blocks: Blocks, groups: Groups, lanes: Lanes, block: int) -> bool:
+    """Return whether nothing sets one of the lanes apart in this block."""
+    if blocks.dynamic[block]:
+        return False
+    for k in range(2):
+        q = blocks.qubits[block, k]
+        if q >= 0:
+            for lane in range(LANES):
+                if lanes.leaked[lane, q] or (blocks.bits[block, k] < 0 and lanes.known[lane, q]):
+                    return False
+    for lane in range(LANES):
+        for c in range(blocks.column[block], blocks.column[block + 1]):
+            if groups.codes[lanes.shot[lane], c]:
+                return False
+    return True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _needs_state(blocks: Blocks, block: int) -> bool:
+    """Return whether an outcome in this block may depend on the state."""
+    for item in range(blocks.item[block], blocks.item[block + 1]):
+        kind = blocks.kind[item]
+        if kind == 1 or kind == 3 or kind == 4 or kind == 6:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _compose_lanes(
+    blocks: Blocks, numbers: Numbers, groups: Groups, lanes: Lanes, room: Room, at: int, block: int
+) -> None:
+    """Fill `room.matrix` with each lane's own matrix of a block."""
+    bits = blocks.bits[block]
+    a, b = blocks.qubits[block, 0], blocks.qubits[block, 1]
+    rho, t = np.zeros((4, 4), np.complex128), np.zeros((4, 4), np.complex128)
+    known = np.zeros(4, np.int64)
+    sums = np.zeros((16, LANES))
+    needed = _needs_state(blocks, block)
+    if needed:
+        state = room.state[at]
+        reduced(sums, room.part, state[0], state[1], blocks.groups[block], bits[0], bits[1])
+    for lane in range(LANES):
+        s = lanes.shot[lane]
+        known[0] = lanes.known[lane, a]
+        known[1] = lanes.known[lane, b] if b >= 0 else 0
+        if needed:
+            embed(rho, sums, lane, bits, known[0], known[1])
+        row = min(s, len(groups.detuning) - 1)
+        shot = Shot(
+            groups.codes[s],
+            groups.keys[s],
+            groups.detuning[row],
+            lanes.known[lane],
+            lanes.leaked[lane],
+            lanes.record[lane],
+        )
+        compose(blocks, numbers, shot, block, rho, t)
+        known[2] = lanes.known[lane, a]
+        known[3] = lanes.known[lane, b] if b >= 0 else 0
+        write_lane(room.matrix, lane, t, bits, known)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _advance(blocks: Blocks, state: Any, at: int, block: int, matrix: Any) -> int:
+    """Apply a block's matrix and return which of the two states now holds the result."""
+    bits = blocks.bits[block]
+    if bits[0] < 0 and bits[1] < 0 and bits[2] < 0 and bits[3] < 0:
+        return at  # the qubits stay classical: only a phase is left
+    to = at if bits[0] == bits[2] and bits[1] == bits[3] else 1 - at
+    old, new = state[at], state[to]
+    transform(new[0], new[1], old[0], old[1], matrix, blocks.groups[block], bits)
+    return to
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def evolve(
+    blocks: Blocks,
+    numbers: Numbers,
+    quiet: Any,
+    groups: Groups,
+    lanes: Lanes,
+    room: Room,
+    begin: int,
+    at: int,
+) -> int:
+    """Run the blocks from `begin` on all lanes and return which state holds the result."""
+    for block in range(begin, len(blocks.groups)):
+        if _is_quiet(blocks, groups, lanes, block):
+            at = _advance(blocks, room.state, at, block, quiet[block])
+        else:
+            _compose_lanes(blocks, numbers, groups, lanes, room, at, block)
+            at = _advance(blocks, room.state, at, block, room.matrix)
+    return at
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def start(state: Any) -> None:
+    """Put the first state into the vacuum of no active qubits."""
+    state[0, :, 0, :] = 0.0
+    state[0, 0, 0, :] = 1.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def sample_lane(
+    state: Any, rows: int, lane: int, keys: NDArray[np.uint64], item: int, out: Ints
+) -> None:
+    """Draw one basis state per key from one lane of a state.
+
+    Args:
+        state: Shape (2, rows, 8).
+        rows: Rows in use.
+        lane: Which lane.
+        keys: Keys of the shots, shape (shots,).
+        item: Item of the random numbers.
+        out: Output, rows drawn, shape (shots,).
+    """
+    chunk = 64
+    count = (rows + chunk - 1) // chunk
+    weights = np.zeros(count)
+    total = 0.0
+    for c in range(count):
+        for r in range(c * chunk, min(rows, (c + 1) * chunk)):
+            weights[c] += np.float64(state[0, r, lane]) ** 2 + np.float64(state[1, r, lane]) ** 2
+        total += weights[c]
+    targets = np.empty(len(keys))
+    for k in range(len(keys)):
+        targets[k] = uniform(keys[k], item, 0) * total
+    order = np.argsort(targets)
+    below = 0.0
+    c, r, last = 0, 0, 0
+    inner = 0.0
+    for k in order:
+        while c < count - 1 and targets[k] >= below + weights[c]:
+            below += weights[c]
+            c += 1
+            r, inner = c * chunk, 0.0
+        stop = min(rows, (c + 1) * chunk)
+        while r < stop:
+            weight = np.float64(state[0, r, lane]) ** 2 + np.float64(state[1, r, lane]) ** 2
+            if weight > 0.0:
+                last = r
+                if targets[k] < below + inner + weight:
+                    break
+            inner += weight
+            r += 1
+        out[k] = last
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _read_leaf(
+    leaf: Ints, numbers: Numbers, groups: Groups, lanes: Lanes, room: Room, at: int, width: int,
+    lane: int, members: Ints, items: int, bits: NDArray[np.uint8],
+) -> None:
+    """Sample the last measurements of all shots of one lane; `leaf` as in `sample_groups`."""
+    rows = np.zeros(len(members), np.int64)
+    keys = np.empty(len(members), np.uint64)
+    for k in range(len(members)):
+        keys[k] = groups.keys[members[k]]
+    sample_lane(room.state[at], 1 << width, lane, keys, items, rows)
+    for k in range(len(members)):
+        for j in range(len(leaf)):
+            q, position, clbit, slot = leaf[j, 0], leaf[j, 1], leaf[j, 2], leaf[j, 3]
+            bit = np.uint8(rows[k] >> position & 1)
+            if lanes.leaked[lane, q]:
+                bit = np.uint8(1 if slot >= 0 else 3)
+            elif slot >= 0 and uniform(keys[k], items + 1 + j, 2) < numbers.confusion[slot, bit]:
+                bit ^= np.uint8(1)
+            bits[members[k], clbit] = bit
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _load_trunk(room: Room, which: int, width: int) -> None:
+    """Copy the trunk into the first state of the lanes."""
+    for part in range(2):
+        for row in range(1 << width):
+            for lane in range(LANES):
+                room.state[0, part, row, lane] = room.trunk[which, part, row, lane]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def sample_groups(
+    blocks: Blocks, numbers: Numbers, quiet: Any, groups: Groups, leaf: Ints, widths: Ints,
+    room: Room, thread: int, threads: int, bits: NDArray[np.uint8], qubits: int,
+) -> None:
+    """Run every `threads`-th batch of eight groups and write the records of their shots.
+
+    Args:
+        blocks: The static part.
+        numbers: The tables.
+        quiet: Matrices without events, shape (blocks, 32, 8).
+        groups: Who runs together.
+        leaf: Measurements sampled at the end: (qubit, position, clbit, slot), shape (k, 4).
+        widths: Active qubits before each block and at the end, shape (blocks + 1,).
+        room: Scratch space of this thread.
+        thread: Which share of the batches to run.
+        threads: Number of shares.
+        bits: Output, shape (shots, n_clbits).
+        qubits: Number of qubits.
+    """
+    n, items = len(groups.begin), len(blocks.kind)
+    reached, which = 0, 0
+    start(room.trunk)
+    shot = np.zeros(LANES, np.int64)
+    known, leaked = np.zeros((LANES, qubits), np.uint8), np.zeros((LANES, qubits), np.uint8)
+    lanes = Lanes(shot, known, leaked, np.zeros((LANES, bits.shape[1]), np.uint8))
+    for first in range(thread * LANES, n, threads * LANES):
+        begin = groups.begin[first]
+        while reached < begin:
+            which = _advance(blocks, room.trunk, which, reached, quiet[reached])
+            reached += 1
+        _load_trunk(room, which, widths[begin])
+        lanes.known[:] = 0
+        lanes.leaked[:] = 0
+        lanes.record[:] = 0
+        for lane in range(LANES):
+            shot[lane] = groups.members[groups.start[min(first + lane, n - 1)]]
+        at = evolve(blocks, numbers, quiet, groups, lanes, room, begin, 0)
+        for lane in range(min(LANES, n - first)):
+            g = first + lane
+            members = groups.members[groups.start[g] : groups.start[g + 1]]
+            for s in members:
+                bits[s] = lanes.record[lane]
+            if len(leaf):
+                _read_leaf(
+                    leaf, numbers, groups, lanes, room, at, widths[-1], lane, members, items, bits
+                )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def misread_pairs(
+    bits: NDArray[np.uint8], keys: NDArray[np.uint64], pairs: Ints, confusion: NDArray[np.float64],
+    item: int,
+) -> None:
+    """Misread pairs of true bits together, in place; a bit with 2 added is leaked and reads 1.
+
+    Args:
+        bits: Shape (shots, n_clbits).
+        keys: Keys of the shots.
+        pairs: Shape (k, 2).
+        confusion: P(read | true), shape (k, 4, 4), index 2 * first + second.
+        item: Item of the first pair's random numbers.
+    """
+    for s in range(len(bits)):
+        for k in range(len(pairs)):
+            a, b = np.int64(bits[s, pairs[k, 0]]), np.int64(bits[s, pairs[k, 1]])
+            true = 2 * (a & 1) + (b & 1)
+            u = uniform(keys[s], item + k, 0)
+            read, below = 0, confusion[k, 0, true]
+            while read < 3 and u >= below:
+                read += 1
+                below += confusion[k, read, true]
+            bits[s, pairs[k, 0]] = (read >> 1) | (a >> 1)
+            bits[s, pairs[k, 1]] = (read & 1) | (b >> 1)
