@@ -20,12 +20,17 @@ from qdt_emu.circuit.compile import (
     fingerprint,
     pauli_codes,
 )
+from qdt_emu.circuit.noiseless import noiseless
+from qdt_emu.circuit.noisy import measured_qubits
 from qdt_emu.circuit.read import read_circuit
 from qdt_emu.device import Device, Policy, build, ideal, what_if
 from qdt_emu.device.target import to_target
 from qdt_emu.engines.run import Account, estimate, sample
 from qdt_emu.errors import InputError
 from qdt_emu.result import Budget, Counts, Estimate, Provenance, Report
+from qdt_emu.validation import Verdict, compare
+from qdt_emu.validation.explanation import Explanation, explain, needs_record
+from qdt_emu.validation.self_check import Check, self_check
 
 KEEP_COMPILED = 256
 DEFAULT_TRAJECTORIES = 4096
@@ -251,15 +256,82 @@ class Twin:
             trajectories if stderr.any() else 0,
         )
 
+    def check(self) -> Check:
+        """Return how well the twin reproduces its calibration, see `validation.self_check`.
+
+        Raises:
+            InputError: The twin was not built from a calibration.
+        """
+        if self.calibration is None:
+            raise InputError(f"'{self.name}' has no calibration to check against.")
+        return self_check(self.device, self.calibration, self.target)
+
+    def explain(
+        self,
+        circuit: Any,
+        figure: str = "fidelity",
+        *,
+        binding: Mapping[str, float] | None = None,
+        options: Options | None = None,
+    ) -> Explanation:
+        """Return how much of a figure's loss is due to each mechanism, qubit and coupler.
+
+        Args:
+            circuit: As in `run`.
+            figure: 'fidelity' of the final state with the ideal one, a Pauli string (leftmost =
+                highest qubit), or a bit string: the probability to read it.
+            binding: Numbers for the circuit's free parameters.
+            options: Layout, scheduling, decoupling.
+        """
+        compiled = self.compile(circuit, measured=needs_record(figure), options=options)
+        return explain(compiled, compiled.bind(binding), figure, len(compiled.places))
+
+    def compare(
+        self,
+        circuit: Any,
+        measured: Counts | Mapping[str, int],
+        *,
+        shots: int | None = None,
+        seed: int = 0,
+        engine: Any = "auto",
+        options: Options | None = None,
+    ) -> Verdict:
+        """Return how well the twin predicts measured counts, beside every trivial prediction.
+
+        Args:
+            circuit: What ran.
+            measured: What was counted, leftmost character = highest classical bit.
+            shots: Of the twin; None is 10 times the measured ones, at most 200 000.
+            seed: Of the twin and of the bootstrap.
+            engine: As in `run`.
+            options: As in `run`.
+        """
+        counted = measured.counts if isinstance(measured, Counts) else measured
+        total = shots or min(10 * sum(counted.values()), 200_000)
+        compiled = self.compile(circuit, options=options)
+        predicted = self.run(circuit, shots=total, seed=seed, engine=engine, options=options)
+        clean = noiseless(compiled.bind())
+        bits, _ = sample(clean, shots=total, seed=seed, engine=engine)
+        ideal_counts = Counts.from_bits(bits, predicted.report, predicted.provenance)
+        read_from = measured_qubits(compiled.structure)
+        assignment = np.asarray(self.device.parameters.assignment)
+        places = np.array(compiled.structure.qubits)[read_from]
+        confusion = np.where(read_from[:, None] >= 0, assignment[places], 0.0)
+        return compare(
+            predicted, measured, ideal=ideal_counts, confusion=confusion, seed=seed
+        )
+
     def _job(self, seed: int) -> Device:
         return self.device.draw_job(np.random.default_rng([seed, 1]))
 
     def _report(self, account: Account, compiled: Compiled) -> Report:
         used = set(compiled.structure.qubits)
+        gates = {(step.name, step.qubits) for step in compiled.steps}
         notes = [
             f"{n.where}: {n.reason} ({n.case})"
             for n in self.device.notes
-            if n.case == "what_if" or used.intersection(n.qubits)
+            if n.case == "what_if"
+            or ((n.gate, n.qubits) in gates if n.gate else used.intersection(n.qubits))
         ]
         if not compiled.as_given:
             notes.append(f"transpiled: qubits {list(compiled.places)} of '{self.name}'")

@@ -281,8 +281,8 @@ def _usable(
     r, t = rows.infidelity.copy(), rows.duration.copy()
     missing = np.isnan(t)
     for i in np.flatnonzero(missing & ~np.isnan(r)):
-        what = f"duration of {rows.names[i]}"
-        notes.append(_note("C6", what, rows.qubits[i], None, 0.0, "not published: takes no time"))
+        reason = "not published: takes no time"
+        notes.append(_note("C6", "duration", rows.qubits[i], None, 0.0, reason, rows.names[i]))
     t[missing] = 0.0
     physical = np.array([g not in VIRTUAL for g in rows.names], bool) | (t > 0)
     with np.errstate(invalid="ignore"):
@@ -290,7 +290,6 @@ def _usable(
     keep = ~bad
     for i in np.flatnonzero(bad):
         key = (rows.names[i], tuple(int(q) for q in rows.qubits[i]))
-        what = f"infidelity of {key[0]}"
         old = None if np.isnan(r[i]) else float(r[i])
         case = "C4" if old is None or old > 0 else "C9"
         same = [j for j in range(len(rows)) if rows.names[j] == key[0] and not bad[j]]
@@ -298,10 +297,12 @@ def _usable(
             r[i] = float(np.median(rows.infidelity[same]))
             t[i] = t[i] or float(np.median(t[same]))
             keep[i] = True
-            notes.append(_note(case, what, key[1], old, r[i], "not calibrated: median of the gate"))
+            reason = "not calibrated: median of the gate"
+            notes.append(_note(case, "infidelity", key[1], old, r[i], reason, key[0]))
         else:
             excluded[key] = f"it is not calibrated (published infidelity {old})"
-            notes.append(_note(case, what, key[1], old, None, "not calibrated: excluded"))
+            reason = "not calibrated: excluded"
+            notes.append(_note(case, "infidelity", key[1], old, None, reason, key[0]))
     index = np.flatnonzero(keep)
     return _Rows([rows.names[i] for i in index], rows.qubits[index], r[index], t[index])
 
@@ -326,8 +327,8 @@ def _split(
         ("C3", ~singular & (p > limit), limit, "residual above the complete-positivity limit"),
     ):
         for i in np.flatnonzero(hit):
-            what = f"residual of {rows.names[i]}"
-            notes.append(_note(case, what, rows.qubits[i], p[i], value, reason))
+            gate = rows.names[i]
+            notes.append(_note(case, "residual", rows.qubits[i], p[i], value, reason, gate))
         p = np.where(hit, value, p)
     # Rounding makes residuals of -1e-17 out of gates without noise.
     negative = np.flatnonzero(p < -1e-12)
@@ -337,15 +338,15 @@ def _split(
             rows.infidelity[negative], rows.duration[negative], own_t1[negative], own_t2[negative]
         )
     for i in negative:
-        what = f"share of relaxation during {rows.names[i]}"
+        what, gate = "share of relaxation", rows.names[i]
         old = float(1 - fidelity[i])
         reason = (
             f"relaxation alone ({old:.3e}) exceeds the published infidelity "
             f"({rows.infidelity[i]:.3e})"
         )
         if policy.negative_residual == "raise":
-            faults.append(f"{what} on {rows.qubits[i].tolist()}: {reason}. Re-measure it, or use another `negative_residual`.")
-        notes.append(_note("C1", what, rows.qubits[i], 1.0, scale[i], reason))
+            faults.append(f"{what} of {gate} on {rows.qubits[i].tolist()}: {reason}. Re-measure it, or use another `negative_residual`.")
+        notes.append(_note("C1", what, rows.qubits[i], 1.0, scale[i], reason, gate))
     if faults:
         raise CalibrationError(name, tuple(faults))
     return p, scale
@@ -395,9 +396,16 @@ def _column(
 
 
 def _note(
-    case: str, what: str, qubits: Any, old: float | None, new: float | None, reason: str
+    case: str,
+    what: str,
+    qubits: Any,
+    old: float | None,
+    new: float | None,
+    reason: str,
+    gate: str = "",
 ) -> Note:
     on = tuple(int(q) for q in qubits)
-    where = f"{what} of qubit {on[0]}" if len(on) == 1 else f"{what} on {on[0]}, {on[1]}"
+    of = f"{what} of {gate}" if gate else what
+    where = f"{of} of qubit {on[0]}" if len(on) == 1 else f"{of} on {on[0]}, {on[1]}"
     numbers = (None if x is None else float(x) for x in (old, new))
-    return Note(case, where, *numbers, reason, on)
+    return Note(case, where, *numbers, reason, on, gate)

@@ -46,6 +46,7 @@ class Note:
         new: The value in use; None where the thing was left out.
         reason: One sentence.
         qubits: The qubits it concerns; empty for the whole device.
+        gate: The instruction it concerns; empty if none.
     """
 
     case: str
@@ -54,6 +55,7 @@ class Note:
     new: float | None
     reason: str
     qubits: tuple[int, ...] = ()
+    gate: str = ""
 
 
 @dataclass(frozen=True, eq=False)

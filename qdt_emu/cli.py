@@ -1,0 +1,582 @@
+"""The command `qdt`: one verb per question.
+
+Exit codes: 0 done, 1 a check failed, 2 wrong input, 130 interrupted. Every verb takes `--json`,
+which prints one JSON object and nothing else.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from qdt_emu.errors import InputError, QdtError
+
+# Modules of the package are imported inside the verbs, so that `qdt --help` is instant.
+app = typer.Typer(
+    help="A digital twin of quantum processors: predict counts before you run.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+EXAMPLE = Path(__file__).parent / "examples" / "ghz_8.qasm"
+DEFAULT_DEVICE = "ibm_marrakesh"
+
+DeviceOption = Annotated[
+    str, typer.Option("--device", "-d", help="Bundled snapshot, or a calibration file.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+SeedOption = Annotated[int | None, typer.Option("--seed", help="Same seed, same counts.")]
+EngineOption = Annotated[str, typer.Option("--engine", help="auto, density or statevector.")]
+LayoutOption = Annotated[
+    str | None, typer.Option("--layout", help="Physical qubits, e.g. 3,4,5; default: Qiskit.")
+]
+DecouplingOption = Annotated[
+    str | None, typer.Option("--decoupling", help="XX or XY4 pulses in idle times.")
+]
+
+
+def main() -> None:
+    """Run the command line; errors become one sentence and an exit code."""
+    as_json = "--json" in sys.argv
+    try:
+        app()
+    except KeyboardInterrupt:
+        _complain("interrupted; nothing was written.", 130, as_json=as_json)
+    except QdtError as reason:
+        _complain(str(reason), 2, as_json=as_json)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def _complain(message: str, code: int, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"error": message, "exit_code": code}))  # noqa: T201
+    else:
+        from rich.console import Console
+
+        Console(stderr=True).print(f"[bold red]Error:[/] {_plain(message)}", highlight=False)
+    sys.exit(code)
+
+
+@app.command()
+def run(
+    circuit: Annotated[
+        str | None, typer.Argument(help="OpenQASM 2 or 3 file; default: a bundled GHZ circuit.")
+    ] = None,
+    device: DeviceOption = DEFAULT_DEVICE,
+    shots: Annotated[int, typer.Option("--shots", "-n", help="Number of shots.")] = 4000,
+    seed: SeedOption = None,
+    engine: EngineOption = "auto",
+    layout: LayoutOption = None,
+    decoupling: DecouplingOption = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write a self-contained HTML page.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Save the counts as JSON.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Predict the counts of a circuit on a processor."""
+    from qdt_emu.twin import Twin
+
+    with _busy("Loading the twin", quiet=as_json):
+        twin = Twin.load(device)
+    text = _circuit_text(circuit)
+    options = _options(layout, decoupling)
+    with _busy(f"Running {shots} shots on {twin.name}", quiet=as_json):
+        counts = twin.run(text, shots=shots, seed=seed, engine=engine, options=options)
+    if out:
+        counts.save(out)
+    if report:
+        with _busy("Writing the report", quiet=as_json):
+            from qdt_emu.report import write_report
+
+            write_report(report, twin, text, counts, options)
+    if as_json:
+        _print_json({**_counts_json(counts), "saved": str(out) if out else None})
+        return
+    _show_counts(counts, twin)
+    for path in (out, report):
+        if path:
+            _say(f"written: {path}")
+
+
+@app.command()
+def estimate(
+    circuit: Annotated[str, typer.Argument(help="OpenQASM 2 or 3 file.")],
+    paulis: Annotated[list[str], typer.Argument(help="Pauli strings, leftmost = highest qubit.")],
+    device: DeviceOption = DEFAULT_DEVICE,
+    seed: SeedOption = None,
+    engine: EngineOption = "auto",
+    layout: LayoutOption = None,
+    decoupling: DecouplingOption = None,
+    readout: Annotated[bool, typer.Option(help="Include misread bits.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Predict expectation values at the end of a circuit."""
+    from qdt_emu.twin import Twin
+
+    twin = Twin.load(device)
+    with _busy(f"Estimating on {twin.name}", quiet=as_json):
+        found = twin.estimate(
+            _circuit_text(circuit),
+            paulis,
+            seed=seed,
+            engine=engine,
+            options=_options(layout, decoupling),
+            readout=readout,
+        )
+    if as_json:
+        _print_json(json.loads(found.to_json()))
+        return
+    rows = [[p, f"{v:+.5f}", f"{s:.1g}"] for p, v, s in found]
+    _table(f"{twin.name}, engine {found.report.engine}", ["Pauli", "value", "stderr"], rows)
+    _notes(found.report.notes)
+
+
+@app.command()
+def devices(as_json: JsonOption = False) -> None:
+    """List the processors that can be loaded by name."""
+    from qdt_emu.calibrations.read import bundled, installed, read_calibration
+
+    rows = []
+    for name in bundled():
+        calibration = read_calibration(name)
+        rows.append(
+            {
+                "name": name,
+                "qubits": calibration.n_qubits,
+                "snapshot_time": calibration.tree.attrs["snapshot_time"],
+                "family": calibration.tree.attrs["processor_family"],
+                "native_gates": list(calibration.native_gates),
+            }
+        )
+    more = sorted(installed())
+    if as_json:
+        _print_json({"bundled": rows, "installed": more})
+        return
+    _table(
+        "Bundled calibrations",
+        ["name", "qubits", "calibrated", "family", "native gates"],
+        [
+            [r["name"], str(r["qubits"]), r["snapshot_time"], r["family"]]
+            + [" ".join(r["native_gates"])]
+            for r in rows
+        ],
+    )
+    if more:
+        _say(f"From the installed qiskit-ibm-runtime, as `{more[0]}`: {len(more)} more.")
+
+
+@app.command()
+def inspect(
+    device: Annotated[str, typer.Argument(help="Bundled snapshot, or a calibration file.")],
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="Draw a map of the errors (PNG, SVG, PDF).")
+    ] = None,
+    ledger: Annotated[
+        bool, typer.Option("--ledger", help="What became of every field of the file.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a calibration says, and what the twin had to repair."""
+    import numpy as np
+
+    from qdt_emu.twin import Twin
+
+    twin = Twin.load(device)
+    facts = _facts(twin)
+    cases: dict[str, int] = {}
+    for note in twin.device.notes:
+        cases[note.case] = cases.get(note.case, 0) + 1
+    fields = twin.calibration.ledger.summary() if twin.calibration else ()
+    if picture:
+        from qdt_emu.report import error_map, save_figure
+
+        save_figure(error_map(twin), picture)
+    if as_json:
+        repaired = [
+            {"case": n.case, "where": n.where, "old": _num(n.old), "new": _num(n.new)}
+            | {"reason": n.reason}
+            for n in twin.device.notes
+        ]
+        summary = [{"status": s, "reason": r, "fields": k} for s, r, k in fields]
+        _print_json({**facts, "repaired": repaired, "ledger": summary})
+        return
+    _table(f"{twin.name}", ["quantity", "median", "10 %", "90 %"], _quantiles(twin, np))
+    rows = [[c, str(k), next(n.reason for n in twin.device.notes if n.case == c)] for c, k in cases.items()]
+    _table("Repaired or left out", ["case", "values", "for example"], rows)
+    if ledger:
+        _table(
+            "Ledger of the file's fields",
+            ["status", "fields", "reason"],
+            [[s, str(k), r] for s, r, k in fields],
+        )
+    if picture:
+        _say(f"written: {picture}")
+
+
+@app.command()
+def check(
+    device: Annotated[
+        str | None, typer.Argument(help="Bundled snapshot, or a calibration file.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All bundled and installed snapshots.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the twin as a laboratory would: does it give back its calibration?"""
+    from qdt_emu.calibrations.read import bundled, installed
+    from qdt_emu.twin import Twin
+
+    if not everything and device is None:
+        raise InputError("`qdt check` needs a device, or --all. See `qdt devices`.")
+    names = [device] if device else []
+    if everything:
+        files = {**dict.fromkeys(bundled()), **{f"fake_{k}": p for k, p in installed().items()}}
+        names = [str(path or name) for name, path in files.items()]
+    checks, failed = {}, {}
+    for name in _progress(names, "checking", quiet=as_json or len(names) == 1):
+        try:
+            checks[_short(name)] = Twin.load(name).check()
+        except QdtError as reason:
+            failed[_short(name)] = str(reason)
+    worst = max((c.max_deviation for c in checks.values()), default=0.0)
+    passed = not failed and all(c.passed for c in checks.values())
+    if as_json:
+        _print_json(
+            {
+                "max_deviation": worst,
+                "passed": passed,
+                "snapshots": {name: _check_json(c) for name, c in checks.items()},
+                "repaired": sum(len(c.repaired) for c in checks.values()),
+                "failed": failed,
+            }
+        )
+    else:
+        rows = [
+            [n, str(sum(c.compared.values())), f"{c.max_deviation:.1e}", str(len(c.repaired))]
+            + [str(len(c.explained)), "ok" if c.passed else f"{len(c.unexplained)} unexplained"]
+            for n, c in checks.items()
+        ]
+        heads = ["snapshot", "values", "largest deviation", "repaired", "shifted by repair", ""]
+        _table("Published numbers against the compiled twin", heads, rows)
+        for name, c in checks.items():
+            for d in (*c.unexplained, *(c.explained if len(checks) == 1 else ())):
+                _say(
+                    f"{name}: {d.quantity} of {d.place}: published {d.published:.6g}, twin "
+                    f"{d.twin:.6g} ({d.cause or 'no known cause'})"
+                )
+        for name, reason in failed.items():
+            _say(f"{name}: {reason}")
+    if not passed:
+        raise typer.Exit(1)
+
+
+@app.command(name="import")
+def import_(
+    file: Annotated[str, typer.Argument(help="IBM properties JSON or CSV export.")],
+    out: Annotated[Path, typer.Option("--out", help="NetCDF file to write.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Read a vendor's calibration file, check it, and store it in canonical form."""
+    from qdt_emu.calibrations import read_calibration
+
+    if out.suffix != ".nc":
+        raise InputError(f"`--out` must end in '.nc', but is '{out}'.")
+    calibration = read_calibration(file)
+    calibration.to_netcdf(out)
+    summary = [
+        {"status": s, "reason": r, "fields": k} for s, r, k in calibration.ledger.summary()
+    ]
+    if as_json:
+        facts = {"device": calibration.name, "qubits": calibration.n_qubits, "id": calibration.id}
+        _print_json({**facts, "out": str(out), "ledger": summary})
+        return
+    _table(
+        f"{calibration!r}",
+        ["status", "fields", "reason"],
+        [[x["status"], str(x["fields"]), x["reason"]] for x in summary],
+    )
+    _say(f"written: {out}")
+
+
+@app.command()
+def compare(
+    source: Annotated[
+        str, typer.Argument(help="OpenQASM file, or a runs file with circuits and counts.")
+    ],
+    measured: Annotated[
+        Path | None, typer.Argument(help="JSON file of measured counts, if SOURCE is a circuit.")
+    ] = None,
+    device: DeviceOption = DEFAULT_DEVICE,
+    seed: SeedOption = 0,
+    engine: EngineOption = "auto",
+    shots: Annotated[
+        int | None, typer.Option("--shots", help="Twin shots; default: as many as measured.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare the twin with measured counts, and with every trivial prediction."""
+    from qdt_emu.comparison import read_runs
+    from qdt_emu.twin import Twin
+
+    runs = read_runs(source, measured)
+    twin = Twin.load(device)
+    results = []
+    for item in _progress(runs, "comparing", quiet=as_json or len(runs) == 1):
+        verdict = twin.compare(
+            item.circuit, item.counts, shots=shots, seed=seed or 0, engine=engine
+        )
+        results.append((item.name, verdict))
+    if as_json:
+        rows = [{"name": name, **json.loads(v.to_json())} for name, v in results]
+        _print_json({"device": twin.name, "runs": rows})
+        return
+    from rich.console import Console
+
+    if len(results) == 1:
+        Console().print(str(results[0][1]), markup=False, highlight=False)
+        return
+    _table(
+        f"Twin of {twin.name} against measured counts (total variation distance)",
+        ["circuit", "twin", "floor", "ideal", "ideal + readout", "uniform", "verdict"],
+        [_verdict_row(name, v) for name, v in results],
+    )
+
+
+@app.command()
+def explain(
+    circuit: Annotated[str, typer.Argument(help="OpenQASM 2 or 3 file.")],
+    device: DeviceOption = DEFAULT_DEVICE,
+    figure: Annotated[
+        str,
+        typer.Option("--of", help="'fidelity', a Pauli string, or a bit string (its probability)."),
+    ] = "fidelity",
+    layout: LayoutOption = None,
+    decoupling: DecouplingOption = None,
+    picture: Annotated[Path | None, typer.Option("--picture", help="Draw the budget.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say which mechanism and which qubit costs how much of a figure."""
+    from qdt_emu.twin import Twin
+
+    twin = Twin.load(device)
+    with _busy("Attributing", quiet=as_json):
+        found = twin.explain(
+            _circuit_text(circuit), figure, options=_options(layout, decoupling)
+        )
+    if picture:
+        from qdt_emu.report import save_figure
+
+        save_figure(found.plot(), picture)
+    if as_json:
+        _print_json(found.to_dict())
+        return
+    title = f"{found.figure}: {found.ideal:.4f} ideal, {found.noisy:.4f} on {twin.name}"
+    loss = found.noisy - found.ideal
+    rows = [
+        [name, f"{x:+.5f}", f"{x / loss:.1%}" if loss else ""]
+        for name, x in found.by_mechanism.items()
+    ]
+    _table(title, ["mechanism", "contribution", "share"], rows)
+    places = [
+        [", ".join(map(str, p)), f"{x:+.5f}", f"{x / loss:.1%}" if loss else ""]
+        for p, x in list(found.by_place.items())[:10]
+    ]
+    _table("Ten costliest places", ["qubits", "contribution", "share"], places)
+
+
+@app.command()
+def bench(
+    names: Annotated[list[str] | None, typer.Argument(help="Which benchmarks; default all.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Smallest sizes only.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Time the twin beside Qiskit Aer and qsim, in one run."""
+    from qdt_emu.benchmarks import run_benchmarks
+
+    rows = run_benchmarks(names or [], quick=quick)
+    if as_json:
+        _print_json({"benchmarks": rows})
+        return
+    heads = list(dict.fromkeys(key for row in rows for key in row))
+    _table("Benchmarks", heads, [[_text(row.get(h, "")) for h in heads] for row in rows])
+
+
+def _circuit_text(circuit: str | None) -> str:
+    """Return the OpenQASM text of a file, so that a path is never mistaken for text."""
+    path = Path(circuit) if circuit else EXAMPLE
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"The circuit file '{path}' does not exist. Give an OpenQASM file.") from None
+    except (OSError, UnicodeDecodeError) as reason:
+        raise InputError(f"The circuit file '{path}' cannot be read: {reason}.") from None
+
+
+def _options(layout: str | None, decoupling: str | None) -> Any:
+    from qdt_emu.circuit import Options
+
+    places = None
+    if layout:
+        try:
+            places = tuple(int(x) for x in layout.split(","))
+        except ValueError:
+            raise InputError(f"`--layout` must be like 3,4,5, but is {layout!r}.") from None
+    return Options(layout=places, decoupling=decoupling)
+
+
+def _counts_json(counts: Any) -> dict[str, Any]:
+    whole = json.loads(counts.to_json())
+    return {"counts": dict(counts.counts), "shots": counts.shots, **{k: v for k, v in whole.items() if k != "counts"}}
+
+
+def _check_json(check: Any) -> dict[str, Any]:
+    return {
+        "device": check.device,
+        "max_deviation": check.max_deviation,
+        "passed": check.passed,
+        "compared": check.compared,
+        "largest": check.largest,
+        "repaired": [
+            {"case": n.case, "where": n.where, "old": _num(n.old), "new": _num(n.new)}
+            | {"reason": n.reason}
+            for n in check.repaired
+        ],
+        "unexplained": [
+            {"quantity": d.quantity, "place": d.place, "published": d.published, "twin": d.twin}
+            for d in check.unexplained
+        ],
+    }
+
+
+def _num(value: float | None) -> float | None | str:
+    """JSON has no infinity."""
+    return value if value is None or abs(value) != float("inf") else "inf"
+
+
+def _facts(twin: Any) -> dict[str, Any]:
+    device = twin.device
+    return {
+        "device": twin.name,
+        "qubits": twin.n_qubits,
+        "couplers": len(device.couplers),
+        "snapshot_time": device.snapshot_time,
+        "native_gates": sorted(device.native_gates),
+        "calibration_id": device.calibration_id,
+        "device_id": device.id,
+        "dt": device.dt,
+    }
+
+
+def _quantiles(twin: Any, np: Any) -> list[list[str]]:
+    p, device = twin.device.parameters, twin.device
+    columns = {
+        "T1 (us)": np.asarray(p.t1) * 1e6,
+        "T2 echo (us)": np.asarray(p.t2) * 1e6,
+        "P(1|0)": np.asarray(p.assignment)[:, 0],
+        "P(0|1)": np.asarray(p.assignment)[:, 1],
+        "|ZZ| (kHz)": np.abs(np.asarray(p.zz)) / 1e3,
+    }
+    for name in sorted(device.native_gates):
+        r = [i.infidelity for i in device.instructions if i.name == name and i.duration > 0]
+        if r:
+            columns[f"{name} infidelity"] = np.array(r)
+    return [
+        [name, *(f"{x:.4g}" for x in np.nanquantile(values, [0.5, 0.1, 0.9]))]
+        for name, values in columns.items()
+        if len(values)
+    ]
+
+
+def _verdict_row(name: str, verdict: Any) -> list[str]:
+    b = verdict.baselines
+    numbers = [verdict.tvd, verdict.floor, b.get("ideal"), b.get("ideal + readout"), b.get("uniform")]
+    return [name, *("" if x is None else f"{x:.4f}" for x in numbers), verdict.word]
+
+
+def _short(name: str) -> str:
+    return Path(name).stem.replace("props_", "fake_")
+
+
+def _text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _show_counts(counts: Any, twin: Any) -> None:
+    shots = counts.shots
+    rows = [
+        [key, str(n), f"{n / shots:.4f} ± {(n / shots * (1 - n / shots) / shots) ** 0.5:.4f}"]
+        for key, n in counts.top(12)
+    ]
+    title = f"{counts.provenance.circuit_name} on {twin.name}, {shots} shots"
+    _table(title, ["outcome", "counts", "frequency"], rows)
+    if len(counts.counts) > 12:
+        _say(f"... and {len(counts.counts) - 12} more outcomes.")
+    report = counts.report
+    _say(
+        f"engine {report.engine} ({report.reason}); {report.seconds:.3g} s; seed "
+        f"{counts.provenance.seed}"
+    )
+    _notes(report.notes)
+
+
+def _notes(notes: tuple[str, ...]) -> None:
+    for note in notes[:6]:
+        _say(f"note: {note}")
+    if len(notes) > 6:
+        _say(f"note: {len(notes) - 6} more in the report (--json).")
+
+
+def _table(title: str, heads: list[str], rows: list[list[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=_plain(title), title_justify="left")
+    for head in heads:
+        table.add_column(_plain(head), overflow="fold")
+    for row in rows:
+        table.add_row(*(_plain(cell) for cell in row))
+    Console().print(table)
+
+
+def _say(text: str) -> None:
+    from rich.console import Console
+
+    Console(soft_wrap=True).print(_plain(text), highlight=False)
+
+
+def _plain(text: str) -> str:
+    """Square brackets are text here, not markup."""
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _busy(text: str, *, quiet: bool) -> Any:
+    from contextlib import nullcontext
+
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return nullcontext() if quiet or not console.is_terminal else console.status(_plain(text))
+
+
+def _progress(items: list[Any], text: str, *, quiet: bool) -> Any:
+    from rich.console import Console
+    from rich.progress import track
+
+    return items if quiet else track(items, text, console=Console(stderr=True), transient=True)
+
+
+def _print_json(data: dict[str, Any]) -> None:
+    print(json.dumps(data, allow_nan=False, default=str))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
