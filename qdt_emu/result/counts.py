@@ -304,12 +304,13 @@ class Counts:
         *,
         beside: "Mapping[str, Counts | Mapping[str, float]] | None" = None,
         top: int = 16,
+        title: str = "",
         ax: "Axes | None" = None,
     ) -> "Figure":
         """Draw a histogram, with other distributions (hardware, ideal) `beside`, by name."""
         from qdt_emu.result import plots  # noqa: PLC0415 - matplotlib costs 0.35 s
 
-        return plots.histogram({"twin": self, **(beside or {})}, top=top, ax=ax)
+        return plots.histogram({"twin": self, **(beside or {})}, top=top, title=title, ax=ax)
 
     def top(self, k: int = 5) -> list[tuple[str, int]]:
         """Return the `k` most frequent outcomes, most frequent first, ties by bitstring."""

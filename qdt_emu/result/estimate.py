@@ -150,11 +150,11 @@ class Estimate:
         """Return the estimate that `to_xarray` wrote."""
         return cls.from_json(data.attrs["qdt_emu"])
 
-    def plot(self, *, ax: "Axes | None" = None) -> "Figure":
+    def plot(self, *, title: str = "", ax: "Axes | None" = None) -> "Figure":
         """Draw the values with their bands, ideal values beside."""
         from qdt_emu.result import plots  # noqa: PLC0415 - matplotlib costs 0.35 s
 
-        return plots.values(self, ax=ax)
+        return plots.values(self, title=title, ax=ax)
 
     def with_sources(
         self, *, parameters: Array | None = None, model: Array | None = None

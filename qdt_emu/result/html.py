@@ -28,7 +28,7 @@ h1 { font-size: 1.55rem; margin: 0 0 .2rem; } h2 { font-size: 1.1rem; margin: 2.
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .8rem; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 8px;
   padding: .7rem .9rem; }
-.card b { display: block; font-size: 1.25rem; font-variant-numeric: tabular-nums;
+.card b { display: block; font-size: 1.15rem; font-variant-numeric: tabular-nums;
   overflow-wrap: anywhere; }
 .card span { color: var(--muted); font-size: .85rem; }
 figure { margin: 0; background: #fff; border: 1px solid var(--line); border-radius: 8px;
@@ -44,7 +44,8 @@ pre { background: var(--card); border: 1px solid var(--line); border-radius: 8px
   overflow-x: auto; line-height: 1.25; }
 .notes li { margin: .2rem 0; } .notes { border-left: 3px solid var(--warn); padding-left: 1.4rem; }
 @media print { body { max-width: none; padding: 0; font-size: 11px; }
-  h2 { break-after: avoid; } figure, .card, tr { break-inside: avoid; } pre { white-space: pre-wrap; } }
+  h2 { break-after: avoid; } figure, .card, tr { break-inside: avoid; }
+  pre { white-space: pre-wrap; } }
 """
 
 
@@ -118,18 +119,18 @@ def _cards(result: Counts | Estimate) -> str:
         share = number / result.shots
         sigma = (share * (1 - share) / result.shots) ** 0.5
         head = [
-            (f"{share:.4f} ± {sigma:.4f}", f"most frequent outcome, {key}"),
+            (f"{share:.4f}\u202f±\u202f{sigma:.4f}", f"most frequent outcome, {key}"),
             (f"{len(result.counts)}", f"distinct outcomes of {result.n_clbits} bits"),
         ]
         shots = result.shots
     else:
-        head = [(f"{v:+.4f} ± {s:.2g}", f"⟨{p}⟩") for p, v, s in list(result)[:2]]
+        head = [(f"{v:+.4f}\u202f±\u202f{s:.2g}", f"⟨{p}⟩") for p, v, s in list(result)[:2]]
         shots = result.shots
     total = "not estimated" if budget.total is None else f"{budget.total:.3g}"
-    bound = "lower bound: some sources are not estimated" if budget.missing else "all sources"
+    bound = ", lower bound" if budget.missing else ""
     head += [
         (f"{shots:,}".replace(",", "\u202f") if shots else "exact", "shots"),
-        (total, f"error of the {budget.of or 'figure'} ({bound})"),
+        (total, f"error ({budget.of or 'largest value'}){bound}"),
         (f"{result.report.seconds:.3g} s", f"engine {result.report.engine}"),
     ]
     cards = "".join(

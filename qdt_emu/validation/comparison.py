@@ -1,0 +1,161 @@
+"""Compare a prediction with a measurement."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from qdt_emu.errors import InputError
+from qdt_emu.validation import baselines, distances, resampling
+from qdt_emu.validation.distances import Distribution, GTest
+from qdt_emu.validation.verdict import Skill, Verdict
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Baseline:
+    name: str
+    p: Array
+    fitted: float | None = None
+
+
+def compare(
+    predicted: Distribution,
+    measured: Distribution,
+    *,
+    seed: int,
+    ideal: Distribution | None = None,
+    confusion: ArrayLike | None = None,
+    draws: int = 1000,
+) -> Verdict:
+    """Return how well `predicted` describes `measured`, and whether a baseline does better.
+
+    Args:
+        predicted: Of the twin: counts, or exact probabilities (then without its shot noise).
+        measured: Counts of the processor.
+        seed: Of the permutations and the bootstrap.
+        ideal: Of the circuit without noise; without it 'uniform' is the only baseline.
+        confusion: (P(read 1 | 0), P(read 0 | 1)) of each classical bit, shape (n, 2).
+        draws: Number of permutations and of bootstrap samples.
+
+    Raises:
+        InputError: `measured` is not counts, or the bitstrings differ in length.
+
+    Error:
+        p values are at best 1 / (draws + 1). Skill compares a sampled twin, whose own shot noise
+        counts against it, with exact baselines: give exact probabilities or many shots.
+
+    Cost:
+        draws * outcomes binomial samples: 1 s at 1000 * 10 000.
+    """
+    keys, (p, q), (n1, n2) = distances.align(predicted, measured)
+    if not n2:
+        raise InputError(
+            "The measurement must be counts, but it is probabilities, whose shot noise is unknown. "
+            "Give whole numbers of shots."
+        )
+    against, notes = _baselines(measured, ideal, confusion, keys)
+    null = resampling.null_distances(p, q, n1, n2, draws=draws, seed=seed)
+    distance, floor = float(distances.total_variation(p, q)), float(null.mean())
+    spread = _bootstrap(p, q, n1, n2, against, draws=draws, seed=seed + 1)
+    skills = tuple(_skill(b, distance, q, spread) for b in against)
+    explained, explained_stderr = _explained(distance, floor, skills, spread)
+    z, bits, rms = _worst(predicted, measured)
+    if (rare := float(q[q * n2 < 3.5].sum())) > 0.5:
+        notes.append(
+            f"{rare:.0%} of the shots fell on outcomes seen fewer than 4 times: distances are near "
+            f"their floor whatever the twin says; trust the z scores"
+        )
+    return Verdict(
+        distance=distance,
+        floor=floor,
+        p_value=float((1 + (null >= distance - 1e-12).sum()) / (1 + draws)),
+        stderr=float(spread["twin"].std()),
+        hellinger=float(distances.hellinger_distance(p, q)),
+        fidelity=float(distances.classical_fidelity(p, q)),
+        correlation=float(distances.linear_correlation(p, q, n_bits=len(keys[0]))),
+        log_score=None if n1 else distances.log_score(dict(zip(keys, p, strict=True)), measured),
+        g=_g_test(predicted, measured),
+        worst_z=z,
+        worst_bits=bits,
+        rms_z=rms,
+        skills=skills,
+        explained=explained,
+        explained_stderr=explained_stderr,
+        shots=n1,
+        measured_shots=n2,
+        outcomes=len(keys),
+        n_bits=len(keys[0]),
+        seed=seed,
+        notes=tuple(notes),
+    )
+
+
+def _baselines(
+    measured: Distribution, ideal: Distribution | None, confusion: ArrayLike | None, keys: list[str]
+) -> tuple[list[_Baseline], list[str]]:
+    out, notes = [_Baseline("uniform", baselines.uniform(keys))], []
+    if ideal is None:
+        return out, ["no ideal distribution was given: uniform is the only baseline"]
+    out.append(_Baseline("ideal", baselines.ideal(ideal, keys)))
+    if confusion is None:
+        notes.append("no readout confusion was given: the baseline ideal + readout is missing")
+    else:
+        p = baselines.ideal_readout(ideal, np.asarray(confusion, dtype=float), keys)
+        out.append(_Baseline("ideal + readout", p))
+    p, fraction = baselines.ideal_depolarized(ideal, measured, keys)
+    out.append(_Baseline("ideal + depolarizing", p, fraction))
+    return out, notes
+
+
+def _bootstrap(
+    p: Array, q: Array, n1: int, n2: int, against: list[_Baseline], *, draws: int, seed: int
+) -> dict[str, Array]:
+    """Return redrawn distances of the twin and of each baseline, paired draw by draw."""
+    found: dict[str, list[Array]] = {name: [] for name in ("twin", *(b.name for b in against))}
+    for first, second in resampling.redrawn(p, q, n1, n2, draws=draws, seed=seed):
+        found["twin"].append(distances.total_variation(first, second))
+        for b in against:
+            found[b.name].append(distances.total_variation(b.p[None], second))
+    return {name: np.concatenate(blocks) for name, blocks in found.items()}
+
+
+def _skill(baseline: _Baseline, distance: float, q: Array, spread: dict[str, Array]) -> Skill:
+    reference = float(distances.total_variation(baseline.p, q))
+    if reference < 1e-12:  # nothing left to explain
+        return Skill(baseline.name, reference, 0.0, 0.0, 0.0, baseline.fitted)
+    # Redrawn distances are biased upwards, so only their spread around their mean is used.
+    twin = distance + spread["twin"] - spread["twin"].mean()
+    other = reference + spread[baseline.name] - spread[baseline.name].mean()
+    low, high = np.quantile(1 - twin / np.maximum(other, 1e-12), [0.025, 0.975])
+    skill = 1 - distance / reference
+    return Skill(baseline.name, reference, skill, float(low), float(high), baseline.fitted)
+
+
+def _explained(
+    distance: float, floor: float, skills: tuple[Skill, ...], spread: dict[str, Array]
+) -> tuple[float | None, float | None]:
+    found = [s for s in skills if s.baseline == "ideal"]
+    if not found or (gap := found[0].distance - floor) < 3 * spread["ideal"].std():
+        return None, None
+    share = (distance - floor) / gap
+    stderr = np.std(spread["twin"] - share * spread["ideal"]) / gap
+    return 1 - share, float(stderr)
+
+
+def _g_test(predicted: Distribution, measured: Distribution) -> GTest | None:
+    try:
+        return distances.g_test(predicted, measured)
+    except InputError:  # too few shots for two cells: the verdict says so by None
+        return None
+
+
+def _worst(predicted: Distribution, measured: Distribution) -> tuple[float, tuple[int, ...], float]:
+    z = distances.z_scores(predicted, measured)
+    if not z.size:
+        return 0.0, (), 0.0
+    upper = np.triu(np.abs(z))
+    i, j = np.unravel_index(int(upper.argmax()), z.shape)
+    rms = float(np.sqrt(np.mean(z[np.triu_indices(len(z))] ** 2)))
+    return float(upper.max()), (int(i),) if i == j else (int(i), int(j)), rms
