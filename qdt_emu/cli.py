@@ -322,7 +322,7 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Compare the twin with measured counts, and with every trivial prediction."""
-    from qdt_emu.comparison import read_runs
+    from qdt_emu.validation.runs import read_runs
     from qdt_emu.twin import Twin
 
     runs = read_runs(source, measured)
@@ -342,10 +342,11 @@ def compare(
     if len(results) == 1:
         Console().print(str(results[0][1]), markup=False, highlight=False)
         return
+    names = [skill.baseline for skill in results[0][1].skills]
     _table(
         f"Twin of {twin.name} against measured counts (total variation distance)",
-        ["circuit", "twin", "floor", "ideal", "ideal + readout", "uniform", "verdict"],
-        [_verdict_row(name, v) for name, v in results],
+        ["circuit", "twin", "shot floor", *names, "explained"],
+        [_verdict_row(name, v, names) for name, v in results],
     )
 
 
@@ -494,10 +495,11 @@ def _quantiles(twin: Any, np: Any) -> list[list[str]]:
     ]
 
 
-def _verdict_row(name: str, verdict: Any) -> list[str]:
-    b = verdict.baselines
-    numbers = [verdict.tvd, verdict.floor, b.get("ideal"), b.get("ideal + readout"), b.get("uniform")]
-    return [name, *("" if x is None else f"{x:.4f}" for x in numbers), verdict.word]
+def _verdict_row(name: str, verdict: Any, baselines: list[str]) -> list[str]:
+    by = {skill.baseline: f"{skill.distance:.4f}" for skill in verdict.skills}
+    explained = "" if verdict.explained is None else f"{verdict.explained:.0%}"
+    head = [name, f"{verdict.distance:.4f}", f"{verdict.floor:.4f}"]
+    return [*head, *(by.get(b, "") for b in baselines), explained]
 
 
 def _short(name: str) -> str:

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from qdt_emu.circuit import Compiled, NoisyCircuit
 from qdt_emu.circuit.compile import pauli_codes
@@ -19,7 +18,9 @@ from qdt_emu.engines.attribution import (
     attribute,
 )
 from qdt_emu.errors import InputError
-from qdt_emu.result import plots
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Places = Mapping[tuple[int, ...], float]
 
@@ -58,8 +59,10 @@ class Explanation:
             "by_place": {", ".join(map(str, k)): v for k, v in self.by_place.items()},
         }
 
-    def plot(self, *, ax: Axes | None = None) -> Any:
+    def plot(self, *, ax: "Axes | None" = None) -> Any:
         """Draw the contributions of the mechanisms as bars; returns the figure."""
+        from qdt_emu.result import plots  # noqa: PLC0415 - matplotlib costs 0.35 s
+
         title = f"{self.figure} on {self.device}: {self.ideal:.3f} ideal, {self.noisy:.3f} noisy"
         losses = {name: abs(x) for name, x in self.by_mechanism.items()}
         return plots.error_budget_bars(losses, title=title, ax=ax)
