@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -186,5 +185,3 @@ def pauli_codes(
         for q, letter in enumerate(reversed(text)):
             full[k, compiled.places[q]] = "IXYZ".index(letter)
     return full[:, list(compiled.structure.qubits)], full
-
-

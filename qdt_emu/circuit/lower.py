@@ -7,15 +7,21 @@ Order on each qubit, all of it exact in the schedule's own times:
 - a gate: the ideal unitary, its coherent error, relaxation of its qubits for its duration (times
   the anchoring scale), its residual Pauli channel;
 - ZZ of a coupler: collected over the time both qubits are free (or one is spectator of a gate) and
-  applied before the next pulse on either, so that echoes refocus it;
+  applied before the next pulse on either, so that echoes refocus it. In the frame 'dressed' a
+  neighbour that still waits in |0> turns the qubit too; in 'neighbour_ground' it does not;
 - shot-to-shot detuning: collected likewise;
 - a measurement: projection at its start, misreading of the record only, then relaxation for the
   readout time if the qubit is used again. Published readout errors already contain the decay
-  before a terminal measurement.
+  before a terminal measurement;
+- a branch: its alternatives under their conditions, then relaxation for the whole block.
+
+Error: relaxation of a gap comes before the phases collected in it. Phases commute with dephasing;
+with energy relaxation of a neighbour they do not, which costs O(zeta t * t / T1) per gap.
 """
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,6 +30,7 @@ from qdt_emu.circuit.noisy import Kind, Operation, Structure
 from qdt_emu.circuit.recipe import Recipe, Tables
 from qdt_emu.circuit.steps import Step
 from qdt_emu.device import Device
+from qdt_emu.errors import UnsupportedError
 
 # Gates that commute with Z on both qubits: phases need not be flushed before them.
 DIAGONAL = frozenset({"cz", "rzz", "cp", "id"})
@@ -66,6 +73,16 @@ class _Busy:
 
 
 @dataclass
+class _Phase:
+    """ZZ time a coupler has collected and not applied yet, in s."""
+
+    begin: float
+    since: float
+    free: float = 0.0
+    spectating: float = 0.0
+
+
+@dataclass
 class _Lowering:
     device: Device
     partners: dict[int, list[int]]
@@ -73,7 +90,7 @@ class _Lowering:
     tables: Tables = field(default_factory=Tables)
     last: dict[int, float] = field(default_factory=dict)  # end of a touched qubit's last step
     busy: dict[int, _Busy] = field(default_factory=dict)
-    phased: dict[tuple[int, int], float] = field(default_factory=dict)  # ZZ collected until
+    phased: dict[tuple[int, int], _Phase] = field(default_factory=dict)
     dwelt: dict[int, float] = field(default_factory=dict)  # detuning collected until
 
     def __post_init__(self) -> None:
@@ -92,6 +109,10 @@ class _Lowering:
             middle = step.start + (step.duration / 2 if len(step.qubits) == 1 else 0.0)
             for q in step.qubits:
                 self.flush(q, middle)
+        elif step.row >= 0 and len(step.qubits) == 2:
+            for q in step.qubits:  # from here on it is in a gate, and its ZZ counts differently
+                for pair in self.pairs(q):
+                    self.collect(pair, step.start)
         match step.name:
             case "measure":
                 self.measure(step)
@@ -106,7 +127,7 @@ class _Lowering:
         end = step.start + step.duration
         for q in step.qubits:
             self.last[q] = end
-            if len(step.qubits) == 2 and step.duration > 0:
+            if step.row >= 0 and len(step.qubits) == 2 and step.duration > 0:
                 partner = step.qubits[1] if q == step.qubits[0] else step.qubits[0]
                 echoed = step.name in ECHOED_CONTROL and q == step.qubits[0]
                 self.busy[q] = _Busy(end, partner, 0.0 if echoed else 1.0)
@@ -116,10 +137,15 @@ class _Lowering:
         return step.virtual or step.name in DIAGONAL or step.name == "measure"
 
     def touch(self, q: int, start: float) -> None:
-        self.last[q] = self.dwelt[q] = start
+        """Let the qubit begin: until now it has waited in |0>."""
         for other in self.partners.get(q, ()):
-            if other in self.last:
-                self.phased[min(q, other), max(q, other)] = start
+            pair = (min(q, other), max(q, other))
+            if pair in self.phased:
+                self.collect(pair, start)
+                self.apply(pair)
+            elif other in self.last or self.device.zz_frame == "dressed":
+                self.phased[pair] = _Phase(start, start)
+        self.last[q] = self.dwelt[q] = start
 
     def idle(self, q: int, until: float) -> None:
         """Relax `q` from its last step until now."""
@@ -178,13 +204,18 @@ class _Lowering:
 
     def branch(self, step: Step) -> None:
         """Place the alternatives, each under its condition, then relax for the whole block."""
-        inner = [s for alternative in step.branches for s in alternative]
-        for s in sorted(inner, key=lambda s: s.start):
-            self.place_conditional(s, step.start)
+        self.place_branch(step)
         for q in step.qubits:
             self.relax(q, step.duration, -1, step)
 
-    def place_conditional(self, step: Step, offset: float) -> None:
+    def place_branch(self, step: Step) -> None:
+        first = len(self.operations)
+        for alternative in step.branches:
+            for s in alternative:
+                self.place_conditional(replace(s, start=step.start + s.start))
+        _refuse_moving_conditions(self.operations[first:], len(step.conditions))
+
+    def place_conditional(self, step: Step) -> None:
         if step.name == "measure":
             slot = self.tables.row("confusion", step.qubits[0])
             self.add(Kind.MEASURE, step.qubits, slot, step, "readout")
@@ -192,8 +223,7 @@ class _Lowering:
             slot = self.tables.row("reset", step.qubits[0])
             self.add(Kind.RESET, step.qubits, slot, step, "reset")
         elif step.branches:
-            for s in (s for alternative in step.branches for s in alternative):
-                self.place_conditional(s, offset + step.start)
+            self.place_branch(step)
         elif step.name not in ("delay", "barrier"):
             self.gate(step, crowded=False)
 
@@ -205,27 +235,46 @@ class _Lowering:
                 Operation(Kind.DWELL, (q,), slot, -1, (), "detuning", self.dwelt[q])
             )
             self.dwelt[q] = now
-        for other in self.partners.get(q, ()):
-            if other not in self.last:
-                continue
-            pair = (min(q, other), max(q, other))
-            since = self.phased[pair]
-            free, spectating = self.overlap(*pair, since, now)
-            self.phased[pair] = max(now, since)
-            if free > 1e-15 or spectating > 1e-15:
-                row = self.device.coupler_row[pair]
-                key = ("zz", row, round(free, 15), round(spectating, 15))
-                slot = self.tables.row("unitaries2", key)
-                self.operations.append(
-                    Operation(Kind.UNITARY, pair, slot, -1, (), "zz", since)
-                )
+        for pair in self.pairs(q):
+            self.collect(pair, now)
+            self.apply(pair)
+
+    def pairs(self, q: int) -> list[tuple[int, int]]:
+        """Return the pairs of `q` that collect ZZ."""
+        found = ((min(q, other), max(q, other)) for other in self.partners.get(q, ()))
+        return [pair for pair in found if pair in self.phased]
+
+    def collect(self, pair: tuple[int, int], now: float) -> None:
+        """Count the ZZ time of a pair until now."""
+        phase = self.phased[pair]
+        if now <= phase.since:  # counted already, up to the middle of a later pulse
+            return
+        free, spectating = self.overlap(*pair, phase.since, now)
+        phase.free += free
+        phase.spectating += spectating
+        phase.since = now
+
+    def apply(self, pair: tuple[int, int]) -> None:
+        """Apply the ZZ a coupler has collected."""
+        phase = self.phased[pair]
+        if phase.free <= 1e-15 and phase.spectating <= 1e-15:
+            return
+        begun = tuple(q for q in pair if q in self.last)
+        # A neighbour that has not begun is in |0>: what is left of ZZ is Z.
+        source = "zz" if len(begun) == 2 else "spectator"
+        times = round(phase.free, 15), round(phase.spectating, 15)
+        slot = self.tables.row(
+            f"unitaries{len(begun)}", (source, self.device.coupler_row[pair], *times)
+        )
+        self.operations.append(Operation(Kind.UNITARY, begun, slot, -1, (), "zz", phase.begin))
+        self.phased[pair] = _Phase(phase.since, phase.since)
 
     def overlap(self, a: int, b: int, since: float, now: float) -> tuple[float, float]:
         """Return the time in which a and b are both free, and that with one in a gate."""
         ends = [min(self.busy[q].until, now) if q in self.busy else since for q in (a, b)]
         edges = sorted({since, now, *(t for t in ends if since < t < now)})
         free = spectating = 0.0
-        for begin, end in zip(edges[:-1], edges[1:], strict=True):
+        for begin, end in itertools.pairwise(edges):
             weight, gates = 1.0, 0
             for q, other in ((a, b), (b, a)):
                 state = self.busy.get(q)
@@ -262,6 +311,24 @@ class _Lowering:
         return structure, self.tables.freeze(active, rows)
 
 
+def _refuse_moving_conditions(operations: Sequence[Operation], depth: int) -> None:
+    """Refuse a branch that changes its own condition: here each operation reads the bits anew.
+
+    Args:
+        operations: Of one branch, in order.
+        depth: Place of the branch's own condition among those of an operation.
+    """
+    written: set[int] = set()
+    for op in operations:
+        if changed := written.intersection(op.conditions[depth].clbits):
+            raise UnsupportedError(
+                f"A branch on classical bit {min(changed)} measures into that bit before its last "
+                f"operation, which has no model here. Measure into another bit."
+            )
+        if op.kind is Kind.MEASURE:
+            written.add(op.clbit)
+
+
 def _live(operations: list[Operation]) -> list[Operation]:
     """Drop what cannot reach the record: trace-preserving operations on qubits never read again."""
     live: set[int] = set()
@@ -282,10 +349,15 @@ def _live(operations: list[Operation]) -> list[Operation]:
 def _zz_partners(steps: Sequence[Step], device: Device) -> dict[int, list[int]]:
     """Return the coupled qubits with a ZZ rate, among those the circuit touches."""
     touched = {q for s in steps if s.name not in ("delay", "barrier") for q in s.qubits}
+    resting = device.zz_frame == "dressed"  # there, neighbours that are never touched count too
     rates = np.asarray(device.parameters.zz)
     out: dict[int, list[int]] = {}
     for a in sorted(touched):
-        found = [b for b in device.neighbours[a] if b in touched and rates[device.coupler_row[a, b]]]
+        found = [
+            b
+            for b in device.neighbours[a]
+            if (resting or b in touched) and rates[device.coupler_row[a, b]]
+        ]
         if found:
             out[a] = found
     return out
@@ -326,5 +398,3 @@ def _readout_pairs(
         if a in bit_of and b in bit_of
     ]
     return tuple(bits for bits, _ in found), [row for _, row in found]
-
-

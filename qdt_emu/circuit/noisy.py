@@ -15,7 +15,7 @@ Leaf = Any
 
 
 class Kind(IntEnum):
-    """What an operation does to the state; each kind reads its numbers from one table of `Values`."""
+    """What an operation does; each kind reads its numbers from one table of `Values`."""
 
     UNITARY = 0
     """`unitaries1[slot]` (2, 2) or `unitaries2[slot]` (4, 4), first qubit most significant."""
@@ -93,8 +93,10 @@ class Structure:
         """SHA-256 over everything static, in hexadecimal."""
         head = (self.n_qubits, self.n_clbits, self.qubits, self.paired_readout, self.duration)
         rows = [
-            (op.kind.value, op.qubits, op.slot, op.clbit, op.mechanism, op.start)
-            + tuple((c.clbits, c.value, c.equal) for c in op.conditions)
+            (
+                *(op.kind.value, op.qubits, op.slot, op.clbit, op.mechanism, op.start),
+                *((c.clbits, c.value, c.equal) for c in op.conditions),
+            )
             for op in self.operations
         ]
         return hashlib.sha256(repr((head, rows)).encode()).hexdigest()

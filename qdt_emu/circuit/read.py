@@ -30,7 +30,9 @@ def read_circuit(source: Any) -> QuantumCircuit:
     if isinstance(source, QuantumCircuit):
         return source
     if isinstance(source, Path):
-        return _parse(_text_of(source), str(source))
+        circuit = _parse(_text_of(source), f"'{source}'")
+        circuit.name = source.stem
+        return circuit
     if not isinstance(source, str):
         raise InputError(
             f"A circuit must be a QuantumCircuit, OpenQASM text or a path, but is a "
@@ -38,7 +40,7 @@ def read_circuit(source: Any) -> QuantumCircuit:
         )
     if "OPENQASM" in source or "\n" in source or ";" in source:
         return _parse(source, "the text given")
-    return _parse(_text_of(Path(source)), source)
+    return read_circuit(Path(source))
 
 
 def _text_of(path: Path) -> str:

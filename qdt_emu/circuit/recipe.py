@@ -19,7 +19,7 @@ from qdt_emu.circuit.steps import Step
 from qdt_emu.device import Parameters
 from qdt_emu.errors import InputError
 from qdt_emu.noise.arrays import Array, namespace
-from qdt_emu.noise.coherent import Frame, pauli_rotation, zz_unitary
+from qdt_emu.noise.coherent import Frame, pauli_rotation, spectator_angle, zz_unitary
 from qdt_emu.noise.depolarizing import depolarizing_probabilities
 from qdt_emu.noise.readout import pair_confusion
 from qdt_emu.noise.relaxation import decay_factors
@@ -32,10 +32,11 @@ class Group:
     """Rows of a unitary table that are built alike.
 
     Attributes:
-        source: 'constant', 'angles', 'over_rotation', 'phase' or 'zz'.
+        source: 'constant', 'angles', 'over_rotation', 'phase', 'zz' or 'spectator'.
         name: Gate name ('angles') or Pauli label ('over_rotation').
         index: Rows of the parameters or slots of the angles, shape (k, ...).
-        numbers: Matrices ('constant') or times in s ('zz'), shape (k, ...).
+        numbers: Matrices ('constant') or (free, spectating) times in s ('zz' and 'spectator'),
+            shape (k, ...).
     """
 
     source: str
@@ -52,9 +53,12 @@ class Group:
                 return pauli_rotation(self.name, parameters.over_rotation[self.index])
             case "phase":
                 return pauli_rotation("Z", parameters.phase[self.index[:, 0], self.index[:, 1]])
-            case "zz":
+            case "zz" | "spectator":
                 time = self.numbers[:, 0] + self.numbers[:, 1] * parameters.spectator_zz
-                return zz_unitary(parameters.zz[self.index], time, frame=zz_frame)
+                zz = parameters.zz[self.index]
+                if self.source == "zz":
+                    return zz_unitary(zz, time, frame=zz_frame)
+                return pauli_rotation("Z", spectator_angle(zz, time, 0, frame=zz_frame))
         return self.numbers
 
 
@@ -126,9 +130,7 @@ class Recipe:
         p = parameters
         # One leaf decides the library: parameters are mapped as a whole or not at all.
         xp = namespace(p.t1, angles)
-        one, two = (
-            [g.build(p, angles, zz_frame) for g in groups] for groups in self.unitaries
-        )
+        one, two = ([g.build(p, angles, zz_frame) for g in groups] for groups in self.unitaries)
         scale = xp.concatenate([p.relaxation_scale, xp.ones(1)])  # row -1: the whole duration
         qubits, rows = self.relaxation[:, 0], self.relaxation[:, 1]
         factors = decay_factors(self.relaxation_time * scale[rows], p.t1[qubits], p.t2[qubits])
@@ -243,7 +245,7 @@ class Tables:
                 return Group(source, name, _ints([row for _, _, row in keys]), none)
             case "phase":
                 return Group(source, name, _ints([(row, k) for _, k, row in keys], 2), none)
-            case "zz":
+            case "zz" | "spectator":
                 times = np.array([(free, spectating) for _, _, free, spectating in keys])
                 return Group(source, name, _ints([row for _, row, _, _ in keys]), times)
         matrices = [constant(k[1]) if k[0] == "constant" else self.matrices[k[1]] for k in keys]

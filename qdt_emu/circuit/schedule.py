@@ -60,9 +60,7 @@ def _sized(step: Step, latency: float, method: str) -> Step:
     )
 
 
-def _sweep(
-    steps: Iterable[Step], latency: float, *, forward: bool
-) -> tuple[list[float], float]:
+def _sweep(steps: Iterable[Step], latency: float, *, forward: bool) -> tuple[list[float], float]:
     """Return when each step's first (forward) or last moment comes, and the length.
 
     Backward is the same rule with time reversed: there a reader asks for its bit a latency before

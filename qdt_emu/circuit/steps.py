@@ -15,6 +15,7 @@ from qiskit.circuit import (
     Gate,
     IfElseOp,
     Measure,
+    ParameterExpression,
     Reset,
 )
 from qiskit.circuit.classical import expr
@@ -125,7 +126,8 @@ class _Reader:
         elif isinstance(operation, IfElseOp):
             yield self.branch(operation, item, on, when)
         elif isinstance(operation, Gate):
-            yield self.gate(operation, on, when)
+            if on:  # a global phase acts on no qubit, and nobody sees it
+                yield self.gate(operation, on, when)
         else:
             raise UnsupportedError(
                 f"The operation `{operation.name}` on {list(on)} has no noise model here. Unroll "
@@ -134,18 +136,16 @@ class _Reader:
 
     def gate(self, gate: Gate, on: tuple[int, ...], when: tuple[Condition, ...]) -> Step:
         params = tuple(gate.params)
-        if not self.device.open_set and gate.name not in self.allowed:
-            if gate.name in VIRTUAL and gate.name not in self.device.native_gates:
-                self.device.require(gate.name, on)
-            row = self.device.require(gate.name, on)
-            duration = self.device.instructions[row].duration
-        else:
-            row, duration = -1, 0.0
         if len(on) > 2:
             raise UnsupportedError(
                 f"`{gate.name}` acts on {len(on)} qubits; gates of one or two qubits have a model. "
                 f"Decompose it first."
             )
+        if not self.device.open_set and gate.name not in self.allowed:
+            row = self.device.require(gate.name, on)
+            duration = self.device.instructions[row].duration
+        else:
+            row, duration = -1, 0.0
         known = gate.name in PARAMETRIC or constant(gate.name) is not None
         return Step(
             gate.name, on, (), params, duration, row, None if known else gate, conditions=when
@@ -209,6 +209,11 @@ class _Reader:
 
     def delay(self, operation: Delay) -> float:
         amount, unit = operation.duration, operation.unit
+        if isinstance(amount, ParameterExpression):
+            raise InputError(
+                f"A delay must have a length in numbers, because it decides about the schedule, "
+                f"but is {amount}. Bind the circuit first."
+            )
         if unit == "dt":
             if self.device.dt is None:
                 raise InputError(

@@ -131,8 +131,9 @@ def decouple(circuit: QuantumCircuit, target: Target, sequence: str) -> QuantumC
             f"have. Use 'XX'."
         )
     manager = PassManager(
-        [ALAPScheduleAnalysis(target=target), PadDynamicalDecoupling(target=target, dd_sequence=pulses)]
+        [
+            ALAPScheduleAnalysis(target=target),
+            PadDynamicalDecoupling(target=target, dd_sequence=pulses),
+        ]
     )
     return manager.run(circuit)
-
-
