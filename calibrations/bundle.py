@@ -75,7 +75,7 @@ def build(short: str, root: Path) -> Path:
         f"qiskit-ibm-runtime {release}, {props.name} and {conf.name}, Apache-2.0",
         sha256=_sha256(props),
     )
-    folder = root / name / str(calibration.snapshot_time)[:10]
+    folder: Path = root / name / str(calibration.snapshot_time)[:10]
     folder.mkdir(parents=True, exist_ok=True)
     calibration.to_netcdf(folder / "values.nc")
     renamed = f"The files call the device `{published}`.\n" if name != published else ""

@@ -1,6 +1,7 @@
 """The calibration: what was measured about one processor at one time."""
 
 import hashlib
+import html
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -151,6 +152,11 @@ class Calibration:
         ends = (group.coords[end].values.tolist() for end in ("q0", "q1"))
         return tuple(zip(*ends, strict=True))
 
+    @property
+    def vendor_qubits(self) -> tuple[int, ...]:
+        """Index on the chip of each qubit; differs from 0.. after `select`."""
+        return tuple(self.tree.coords["vendor_qubit"].values.tolist())
+
     @cached_property
     def components(self) -> tuple[tuple[int, ...], ...]:
         """Sets of qubits that are connected; more than one where the device is split."""
@@ -165,7 +171,7 @@ class Calibration:
     @cached_property
     def ledger(self) -> Ledger:
         """What became of each field of the vendor's file."""
-        return Ledger.from_dataset(self.tree["ledger"].to_dataset(inherit=False))
+        return Ledger.from_dataset(self.tree.children["ledger"].to_dataset(inherit=False))
 
     @cached_property
     def timing(self) -> dict[str, float]:
@@ -194,7 +200,11 @@ class Calibration:
             raise InputError(
                 f"Group must be one of {sorted(self.tree.children)}, but is {group!r}."
             )
-        return self.tree[group].to_dataset()
+        data = self.tree.children[group].to_dataset()
+        if "qubit" not in data.dims:
+            return data
+        inherited = {k: v for k, v in self.tree.coords.items() if k not in data.coords}
+        return data.assign_coords(inherited)
 
     def values(self, path: str) -> NDArray[np.float64]:
         """Return the SI numbers of one quantity, e.g. `'qubits/t1'`, read-only."""
@@ -202,7 +212,7 @@ class Calibration:
 
     def flags(self, path: str) -> NDArray[np.int8]:
         """Return the `Flag` of each number of one quantity, read-only."""
-        return self._array(path, "_flag")
+        return np.asarray(self._array(path, "_flag"), np.int8)
 
     def stderr(self, path: str) -> NDArray[np.float64]:
         """Return the standard error of each number, NaN where unknown, read-only."""
@@ -237,14 +247,15 @@ class Calibration:
         changed = ~((old == new) | (np.isnan(old) & np.isnan(new)))
         flag = np.where(np.isnan(new), Flag.MISSING, Flag.IMPUTED)
         quantity, tree = BY_PATH[path], self.tree.copy()
-        node, name = tree[quantity.group].to_dataset(inherit=False), quantity.name
-        replaced = {
+        group, name = tree.children[quantity.group], quantity.name
+        node = group.to_dataset(inherit=False)
+        replaced: dict[str, NDArray[np.generic]] = {
             name: new,
             f"{name}_flag": np.where(changed, flag, self.flags(path)).astype(np.int8),
             f"{name}_stderr": np.where(changed, np.nan, self.stderr(path)),
         }
         data = {key: node[key].copy(data=array) for key, array in replaced.items()}
-        tree[quantity.group].dataset = node.assign(data)
+        group.dataset = node.assign(data)
         return type(self)(tree)
 
     def to_netcdf(self, path: str | Path) -> None:
@@ -275,7 +286,8 @@ class Calibration:
         )
 
     def _repr_html_(self) -> str:
-        return f"<p><code>{self!r}</code></p>{self.tree._repr_html_()}"
+        tree: str = self.tree._repr_html_()  # type: ignore[no-untyped-call]
+        return f"<p><code>{html.escape(repr(self))}</code></p>{tree}"
 
     def _array(self, path: str, part: str = "") -> NDArray[np.float64]:
         if not self.has(path):

@@ -31,7 +31,8 @@ def faults(tree: xr.DataTree) -> Iterator[str]:
     """Yield one sentence per fault of `tree`; yield nothing when it is sound."""
     yield from _root(tree)
     groups: dict[str, Group] = {
-        name: dict(node.to_dataset(inherit=False).variables) for name, node in tree.children.items()
+        name: {str(k): v for k, v in node.to_dataset(inherit=False).variables.items()}
+        for name, node in tree.children.items()
     }
     for name in GROUPS:
         if name not in groups:
@@ -100,7 +101,8 @@ def _quantity(group: Group, quantity: Quantity) -> Iterator[str]:
     yield from _numbers(variable.values, flag, quantity)
     if (bad := np.argwhere(stderr < 0)).size:
         where = tuple(bad[0])
-        yield f"`{name}_stderr` must not be negative, but is {stderr[where]:g} at {_at(bad[0], quantity)}."
+        value, place = stderr[where], _at(bad[0], quantity)
+        yield f"`{name}_stderr` must not be negative, but is {value:g} at {place}."
 
 
 def _numbers(

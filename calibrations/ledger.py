@@ -66,18 +66,19 @@ class Ledger:
 
     def entries(self, status: Status | None = None) -> Iterator[Entry]:
         """Yield the entries in file order, all or those of one status."""
-        rows = range(len(self))
+        wanted = self.codes[:, 1] >= 0
         if status is not None:
-            rows_of = np.flatnonzero(self.codes[:, 1] == STATUSES.index(status))
-            rows = rows_of.tolist()
-        for row in rows:
+            wanted = self.codes[:, 1] == STATUSES.index(status)
+        for row in np.flatnonzero(wanted).tolist():
             name, code, reason = self.codes[row].tolist()
+            old, new = self.numbers[row].tolist()
             yield Entry(
                 self.where[row].decode(),
                 self.terms[name],
                 STATUSES[code],
                 self.terms[reason],
-                *self.numbers[row].tolist(),
+                old,
+                new,
                 int(self.leaves[row]),
             )
 

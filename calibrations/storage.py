@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from qdt_emu.errors import CalibrationError
 
 _SINCE = "microseconds since 1970-01-01"
+_TIMES = ("_FillValue", "calendar")
 _HDF5 = frozenset(
     {"CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "_FillValue", "calendar"}
     | {"_Netcdf4Dimid", "_Netcdf4Coordinates", "_NCProperties"}
@@ -173,6 +174,10 @@ def _variable(dataset: h5py.Dataset, names: Mapping[int, str]) -> xr.Variable:
     if attrs.get("units") == _SINCE:
         del attrs["units"]
         values = np.asarray(values).astype("datetime64[us]").astype("datetime64[ns]")
+    elif " since " in str(attrs.get("units")):  # written by xarray, not by `write_tree`
+        attrs |= {key: dataset.attrs[key] for key in _TIMES if key in dataset.attrs}
+        encoded = xr.Variable(dims, values, attrs)
+        return xr.conventions.decode_cf_variable(dataset.name, encoded)
     elif values.dtype.kind == "O":
         values = np.array([text.decode() for text in values.ravel()], object)
     elif values.dtype == "S1":

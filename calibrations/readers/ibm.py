@@ -71,9 +71,9 @@ def read_ibm(
     read_configuration(values, configuration)
     timing = timing_of(configuration, reading)
     _missing_gates(properties, configuration, reading)
+    check_physics(values)
     if reading.faults:
         raise CalibrationError(name, tuple(reading.faults))
-    check_physics(values)
     infer_readout_stderr(values.of)
     attrs = _attrs(properties, configuration, reading)
     attrs |= {"source": source, "source_sha256": sha256 or _digest(properties)}

@@ -81,9 +81,9 @@ def read_ibm_csv(path: str | Path) -> Calibration:
         raise CalibrationError(path.name, tuple(reading.faults))
     values = Values(reading, layout)
     active = _read_rows(values, table)
+    check_physics(values)
     if reading.faults:
         raise CalibrationError(path.name, tuple(reading.faults))
-    check_physics(values)
     infer_readout_stderr(values.of)
     attrs = {
         "device": device,

@@ -36,7 +36,9 @@ def _strong(sign: int) -> Filler:
     return Filler(low, high, Flag.UNPHYSICAL, "above 1 MHz: not usable", kept=True)
 
 
-COHERENCE = Rule("time", 1e-8, 1.0, (ZERO,))
+# Plausible ranges are one to two decades wider than all numbers IBM has published since
+# 2019, and narrow enough that a unit off by 1000 is noticed on most qubits.
+COHERENCE = Rule("time", 1e-7, 2e-2, (ZERO,))
 LENGTH = Rule("time", 1e-9, 1e-3, (ZERO,), ages=False)
 FREE_LENGTH = Rule("time", 0.0, 1e-3, ages=False)
 

@@ -240,6 +240,11 @@ def check_physics(values: Values) -> None:
     """Flag T2 > 2 T1, and a readout error that is not the mean of its two parts."""
     t1, t2 = values.at("qubits/t1"), values.at("qubits/t2_echo")
     bad = t2.value > 2 * t1.value
+    if bad.sum() > max(3, len(bad) / 2):  # at most 19 % on any published device
+        values.reading.faults.append(
+            f"`T2` must be at most 2 `T1`, but is larger on {bad.sum()} of {len(bad)} qubits. "
+            "The two look swapped, or one has a wrong unit; correct the file."
+        )
     t2.flag[bad] = Flag.UNPHYSICAL
     for q in np.flatnonzero(bad).tolist():
         where = f"/derived/qubits/{q}"
