@@ -105,3 +105,44 @@ def contract(
             else:
                 for z in range(n):
                     y[at + lanes[1, z]] = b[i, z]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def overlap(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    outer: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    cols: NDArray[np.int64],
+    lanes: NDArray[np.int64],
+    start: int,
+    stop: int,
+) -> NDArray[np.float64]:
+    """Return g[i, k] = sum over blocks and lanes of y[out + row i] x[in + col k].
+
+    The derivative of `contract` with respect to its matrix when `y` holds the derivative with
+    respect to its output. Arguments as in `contract`.
+
+    Returns:
+        Shape (rows, cols), both rounded up to multiples of 4.
+    """
+    n = lanes.shape[1]
+    wide = n + (-n) % 4
+    a = np.zeros((wide, cols.size + (-cols.size) % 4))
+    b = np.zeros((rows.size + (-rows.size) % 4, wide))
+    part = np.empty((b.shape[0], a.shape[1]))
+    out = np.zeros((b.shape[0], a.shape[1]))
+    for block in range(start, stop):
+        for z in range(n):
+            at = outer[0, block] + lanes[0, z]
+            for k in range(cols.size):
+                a[z, k] = x[at + cols[k]]
+        for i in range(rows.size):
+            at = outer[1, block] + rows[i]
+            for z in range(n):
+                b[i, z] = y[at + lanes[1, z]]
+        multiply(b, a, part)
+        for i in range(out.shape[0]):
+            for k in range(out.shape[1]):
+                out[i, k] += part[i, k]
+    return out

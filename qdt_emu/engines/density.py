@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from qdt_emu.circuit import Kind, Structure, Values
 from qdt_emu.engines.density_bind import bind
 from qdt_emu.engines.density_order import Axes
-from qdt_emu.engines.density_run import Kept, Program, program, run
+from qdt_emu.engines.density_run import Kept, Program, merged, program, run
 from qdt_emu.engines.engine import Expectations, Plan, Records
 from qdt_emu.errors import InputError, UnsupportedError
 
@@ -46,7 +46,7 @@ def probabilities(state: Prepared, values: Values, *, threads: int = 2) -> Float
         )
     out = np.ones((1,) * n)
     shape = (2,) * n
-    for axes, array in _final(state, values, threads):
+    for axes, array in final_records(state, values, threads):
         bits = [state.records.fused.final.index(w) for w, _ in axes]
         order = sorted(range(len(bits)), key=lambda a: -bits[a])
         view = array.reshape((2,) * len(bits)).transpose(order)
@@ -56,15 +56,19 @@ def probabilities(state: Prepared, values: Values, *, threads: int = 2) -> Float
     return np.maximum(dense.ravel(), 0.0)
 
 
-def _final(state: Prepared, values: Values, threads: int) -> list[tuple[Axes, Floats]]:
+def final_records(state: Prepared, values: Values, threads: int) -> list[tuple[Axes, Floats]]:
     """Return the independent parts of the record distribution, with their wires."""
     prog = state.records
-    sums: dict[int, Floats] = {}
     draws = quadrature(state.structure, values)
+    if draws == [(1.0, None)]:
+        arrays = run(prog, bind(np, prog.recipe, values), threads)
+        return [(prog.arrays[k], arrays[k]) for k in prog.arrays]
+    # One shot's detuning acts on all parts, so only their product may be averaged.
+    total = np.zeros(1)
     for weight, offsets in draws:
-        for k, array in run(prog, bind(np, prog.recipe, values, offsets=offsets), threads).items():
-            sums[k] = weight * array + (sums[k] if k in sums else 0.0)
-    return [(prog.arrays[k], array) for k, array in sums.items()]
+        arrays = run(prog, bind(np, prog.recipe, values, offsets=offsets), threads)
+        total = total + weight * merged([arrays[k] for k in prog.arrays])
+    return [(tuple(axis for k in prog.arrays for axis in prog.arrays[k]), total)]
 
 
 def quadrature(structure: Structure, values: Values) -> list[tuple[float, Floats | None]]:
@@ -175,7 +179,7 @@ class Density:
         """Return exact draws from the exact distribution of the records."""
         bits = np.zeros((shots, state.structure.n_clbits), np.uint8)
         rng = np.random.Generator(np.random.Philox(seed))
-        for axes, array in _final(state, values, self.threads or 2):
+        for axes, array in final_records(state, values, self.threads or 2):
             p = np.maximum(array, 0.0)
             index = np.repeat(np.arange(p.size), rng.multinomial(shots, p / p.sum()))
             rng.shuffle(index)

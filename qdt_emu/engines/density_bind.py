@@ -6,6 +6,7 @@ from itertools import product
 from types import ModuleType
 from typing import Any
 
+import jax
 import numpy as np
 from numpy.typing import NDArray
 
@@ -234,6 +235,7 @@ def recipe(structure: Structure, fused: Fused) -> Recipe:
     )
 
 
+@jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Amounts:
     """How much of each noise acts: 1 is all of it, 0 the ideal circuit (see `attribution`).
@@ -244,11 +246,13 @@ class Amounts:
         operations: Shape (operations,).
         preparation: Shape (n_qubits,).
         pairs: Shape (paired readouts,).
+        readout: Shape (n_qubits,), of the map that `estimate` is given.
     """
 
     operations: Array
     preparation: Array
     pairs: Array
+    readout: Array
 
 
 def bind(
@@ -271,12 +275,11 @@ def bind(
         amounts: How much of each noise acts; `None` is all of it.
     """
     ones, twos = factors(xp, rec, values, offsets, amounts)
-    runs = _products(xp, ones, rec.runs)
-    table = [xp.eye(16)[None], twos]
-    if len(rec.pairs):
-        a, b = runs[rec.pairs[:, 0]], runs[rec.pairs[:, 1]]
-        table.append(xp.einsum("uac,ubd->uabcd", a, b).reshape(-1, 16, 16))
-    chains = _products(xp, xp.concatenate(table), rec.chains)
+    if readout is not None and amounts is not None:
+        readout = np.array([1.0, 0]) + amounts.readout[:, None] * (readout - np.array([1.0, 0]))
+    runs = products(ones, rec.runs, xp)
+    pairs = both(xp, [runs[rec.pairs[:, 0]], runs[rec.pairs[:, 1]]])
+    chains = products(xp.concatenate([xp.eye(16)[None], twos, pairs]), rec.chains, xp)
     starts, reads, misreads = edges(xp, rec, values, amounts)
     out: dict[int, Array] = {}
     for g in rec.groups:
@@ -327,7 +330,8 @@ def edges(
         share = xp.concatenate([amounts.operations, amounts.preparation])
         excited = excited * share[np.where(op < 0, slot + len(rec.noisy), op)]
         confusion = confusion * amounts.operations[read_op][:, None]
-        misreads = np.eye(4) + amounts.pairs[:, None, None] * (misreads - np.eye(4))
+        misreads = misreads[: amounts.pairs.shape[0]] - np.eye(4)
+        misreads = np.eye(4) + amounts.pairs[:, None, None] * misreads
     keep = np.zeros((2, 4, 2, 4))
     keep[0, :, 0], keep[1, :, 1] = np.eye(4), np.eye(4)
     reads = xp.concatenate([xp.asarray(keep), tables.reading(xp, confusion)])
@@ -340,7 +344,7 @@ def _mix(xp: ModuleType, ideal: Array, noisy: Array, share: Array, noise: Array)
     return xp.where(noise[:, None, None], mixed, noisy)
 
 
-def _products(xp: ModuleType, table: Array, buckets: list[Index]) -> Array:
+def products(table: Array, buckets: list[Index], xp: ModuleType = np) -> Array:
     """Return the products of the rows of each key, first row rightmost, by a tree."""
     done = [table[:0]]
     for rows in buckets:
@@ -355,40 +359,44 @@ def _assemble(
     xp: ModuleType, g: Group, core: Array, starts: Array, reads: Array, readout: Array | None
 ) -> Array:
     """Return the core with first states, kept components and measurements attached."""
-    if not any(g.ends) and not any(x is not None for x in (*g.starts, *g.reads)):
-        return core
-    units, n = core.shape[0], g.qubits
-    ins, outs = "cd"[:n], "ab"[:n]
-    x = core.reshape((units,) + (4,) * (2 * n))
-    for w in range(n):
-        if (rows := g.starts[w]) is not None:
-            left = ins.replace("cd"[w], "")
-            x = xp.einsum(f"u{outs}{ins},u{'cd'[w]}->u{outs}{left}", x, starts[rows])
-            ins = left
-    cols = 4 ** len(ins)
-    for w in range(n):
-        ending = _ending(xp, g, w, reads, readout)
-        if ending is not None:
-            after = outs.replace("ab"[w], "xy"[w])
-            x = xp.einsum(f"u{'xy'[w]}{'ab'[w]},u{outs}{ins}->u{after}{ins}", ending, x)
-            outs = after
-    return x.reshape(units, -1, cols)
+    lefts = [ending(xp, g, w, reads, readout) for w in range(g.qubits)]
+    rights = [None if rows is None else starts[rows][:, :, None] for rows in g.starts]
+    if any(m is not None for m in lefts):
+        core = both(xp, lefts) @ core
+    if any(m is not None for m in rights):
+        core = core @ both(xp, rights)
+    return core
 
 
-def _ending(xp: ModuleType, g: Group, w: int, reads: Array, readout: Array | None) -> Array | None:
+def both(xp: ModuleType, parts: list[Array | None]) -> Array:
+    """Return the Kronecker product of one matrix per wire; None is the identity."""
+    full = [xp.eye(4)[None] if m is None else m for m in parts]
+    if len(full) == 1:
+        return full[0]
+    a, b = full
+    units = max(a.shape[0], b.shape[0])
+    size = (units, a.shape[1] * b.shape[1], a.shape[2] * b.shape[2])
+    return (a[:, :, None, :, None] * b[:, None, :, None, :]).reshape(size)
+
+
+def ending(xp: ModuleType, g: Group, w: int, reads: Array, readout: Array | None) -> Array | None:
     """Return what ends a wire, shape (units, rows, 4), or None where it just goes on."""
-    end, rows = g.ends[w], g.reads[w]
-    keep = None
-    if end:
-        keep = xp.zeros((len(g.core), len(end), 4)) + np.eye(4)[list(end)]
-        if readout is not None:
-            scale = xp.asarray(readout)[g.homes[w]]
-            some = (np.array(end) > 0)[None, :, None]
-            measured = scale[:, :1, None] * keep + scale[:, 1:, None] * np.eye(4)[0]
-            keep = xp.where(some, measured, keep)
+    rows = g.reads[w]
+    keep = kept(xp, g, w, readout) if g.ends[w] else None
     if rows is None:
         return keep
     left = reads[rows]
     if keep is not None:
         left = xp.einsum("ukq,uqri->ukri", keep, left)
     return left.reshape(len(g.core), -1, 4)
+
+
+def kept(xp: ModuleType, g: Group, w: int, readout: Array | None) -> Array:
+    """Return the kept components of a wire as measured, shape (units, components, 4)."""
+    codes = np.array(g.ends[w])
+    rows = xp.zeros((len(g.core), len(codes), 4)) + np.eye(4)[codes]
+    if readout is None:
+        return rows
+    scale = xp.asarray(readout)[g.homes[w]]
+    measured = scale[:, :1, None] * rows + scale[:, 1:, None] * np.eye(4)[0]
+    return xp.where((codes > 0)[None, :, None], measured, rows)
