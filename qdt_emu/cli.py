@@ -5,6 +5,7 @@ which prints one JSON object and nothing else.
 """
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -38,12 +39,21 @@ DecouplingOption = Annotated[
 ]
 
 
+class _Interrupted(BaseException):
+    """Ctrl-C; not a KeyboardInterrupt, which typer versions turn into different exit codes."""
+
+
+def _interrupt(_signal: int, _frame: object) -> None:
+    raise _Interrupted
+
+
 def main() -> None:
     """Run the command line; errors become one sentence and an exit code."""
     as_json = "--json" in sys.argv
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
-    except KeyboardInterrupt:
+    except _Interrupted:
         _complain("interrupted; nothing was written.", 130, as_json=as_json)
     except QdtError as reason:
         _complain(str(reason), 2, as_json=as_json)
@@ -84,17 +94,17 @@ def run(
 
     with _busy("Loading the twin", quiet=as_json):
         twin = Twin.load(device)
-    text = _circuit_text(circuit)
+    source = Path(circuit) if circuit else EXAMPLE
     options = _options(layout, decoupling)
     with _busy(f"Running {shots} shots on {twin.name}", quiet=as_json):
-        counts = twin.run(text, shots=shots, seed=seed, engine=engine, options=options)
+        counts = twin.run(source, shots=shots, seed=seed, engine=engine, options=options)
     if out:
         counts.save(out)
     if report:
         with _busy("Writing the report", quiet=as_json):
             from qdt_emu.report import write_report
 
-            write_report(report, twin, text, counts, options)
+            write_report(report, twin, source, counts, options)
     if as_json:
         _print_json({**_counts_json(counts), "saved": str(out) if out else None})
         return
@@ -122,7 +132,7 @@ def estimate(
     twin = Twin.load(device)
     with _busy(f"Estimating on {twin.name}", quiet=as_json):
         found = twin.estimate(
-            _circuit_text(circuit),
+            Path(circuit),
             paulis,
             seed=seed,
             engine=engine,
@@ -162,9 +172,9 @@ def devices(as_json: JsonOption = False) -> None:
         "Bundled calibrations",
         ["name", "qubits", "calibrated", "family", "native gates"],
         [
-            [r["name"], str(r["qubits"]), r["snapshot_time"], r["family"]]
-            + [" ".join(r["native_gates"])]
+            [*(str(r[k]) for k in ("name", "qubits", "snapshot_time", "family")), gates]
             for r in rows
+            for gates in [" ".join(r["native_gates"])]
         ],
     )
     if more:
@@ -207,7 +217,10 @@ def inspect(
         _print_json({**facts, "repaired": repaired, "ledger": summary})
         return
     _table(f"{twin.name}", ["quantity", "median", "10 %", "90 %"], _quantiles(twin, np))
-    rows = [[c, str(k), next(n.reason for n in twin.device.notes if n.case == c)] for c, k in cases.items()]
+    rows = [
+        [c, str(k), next(n.reason for n in twin.device.notes if n.case == c)]
+        for c, k in cases.items()
+    ]
     _table("Repaired or left out", ["case", "values", "for example"], rows)
     if ledger:
         _table(
@@ -258,11 +271,7 @@ def check(
             }
         )
     else:
-        rows = [
-            [n, str(sum(c.compared.values())), f"{c.max_deviation:.1e}", str(len(c.repaired))]
-            + [str(len(c.explained)), "ok" if c.passed else f"{len(c.unexplained)} unexplained"]
-            for n, c in checks.items()
-        ]
+        rows = [_check_row(name, c) for name, c in checks.items()]
         heads = ["snapshot", "values", "largest deviation", "repaired", "shifted by repair", ""]
         _table("Published numbers against the compiled twin", heads, rows)
         for name, c in checks.items():
@@ -290,9 +299,7 @@ def import_(
         raise InputError(f"`--out` must end in '.nc', but is '{out}'.")
     calibration = read_calibration(file)
     calibration.to_netcdf(out)
-    summary = [
-        {"status": s, "reason": r, "fields": k} for s, r, k in calibration.ledger.summary()
-    ]
+    summary = [{"status": s, "reason": r, "fields": k} for s, r, k in calibration.ledger.summary()]
     if as_json:
         facts = {"device": calibration.name, "qubits": calibration.n_qubits, "id": calibration.id}
         _print_json({**facts, "out": str(out), "ledger": summary})
@@ -322,8 +329,8 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Compare the twin with measured counts, and with every trivial prediction."""
-    from qdt_emu.validation.runs import read_runs
     from qdt_emu.twin import Twin
+    from qdt_emu.validation.runs import read_runs
 
     runs = read_runs(source, measured)
     twin = Twin.load(device)
@@ -368,9 +375,7 @@ def explain(
 
     twin = Twin.load(device)
     with _busy("Attributing", quiet=as_json):
-        found = twin.explain(
-            _circuit_text(circuit), figure, options=_options(layout, decoupling)
-        )
+        found = twin.explain(Path(circuit), figure, options=_options(layout, decoupling))
     if picture:
         from qdt_emu.report import save_figure
 
@@ -394,7 +399,9 @@ def explain(
 
 @app.command()
 def bench(
-    names: Annotated[list[str] | None, typer.Argument(help="Which benchmarks; default all.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Which benchmarks; default all.")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Smallest sizes only.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -407,17 +414,6 @@ def bench(
         return
     heads = list(dict.fromkeys(key for row in rows for key in row))
     _table("Benchmarks", heads, [[_text(row.get(h, "")) for h in heads] for row in rows])
-
-
-def _circuit_text(circuit: str | None) -> str:
-    """Return the OpenQASM text of a file, so that a path is never mistaken for text."""
-    path = Path(circuit) if circuit else EXAMPLE
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"The circuit file '{path}' does not exist. Give an OpenQASM file.") from None
-    except (OSError, UnicodeDecodeError) as reason:
-        raise InputError(f"The circuit file '{path}' cannot be read: {reason}.") from None
 
 
 def _options(layout: str | None, decoupling: str | None) -> Any:
@@ -434,7 +430,18 @@ def _options(layout: str | None, decoupling: str | None) -> Any:
 
 def _counts_json(counts: Any) -> dict[str, Any]:
     whole = json.loads(counts.to_json())
-    return {"counts": dict(counts.counts), "shots": counts.shots, **{k: v for k, v in whole.items() if k != "counts"}}
+    return {
+        "counts": dict(counts.counts),
+        "shots": counts.shots,
+        **{k: v for k, v in whole.items() if k != "counts"},
+    }
+
+
+def _check_row(name: str, check: Any) -> list[str]:
+    word = "ok" if check.passed else f"{len(check.unexplained)} unexplained"
+    numbers = [len(check.repaired), len(check.explained)]
+    values = sum(check.compared.values())
+    return [name, str(values), f"{check.max_deviation:.1e}", *map(str, numbers), word]
 
 
 def _check_json(check: Any) -> dict[str, Any]:
@@ -456,7 +463,7 @@ def _check_json(check: Any) -> dict[str, Any]:
     }
 
 
-def _num(value: float | None) -> float | None | str:
+def _num(value: float | None) -> float | str | None:
     """JSON has no infinity."""
     return value if value is None or abs(value) != float("inf") else "inf"
 

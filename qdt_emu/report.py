@@ -1,13 +1,12 @@
 """Pictures and the HTML page of a run: the result, where it ran, and what was repaired."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from qdt_emu.circuit import Options
+from qdt_emu.circuit import Options, read_circuit
 from qdt_emu.device.what_if import gate_infidelity
 from qdt_emu.errors import InputError, QdtError
 from qdt_emu.result import Counts
@@ -71,7 +70,7 @@ def write_report(
         "gates": ", ".join(f"{k} {v}" for k, v in compiled.physical.count_ops().items()),
         "repaired values of the calibration": len(device.notes),
     }
-    text = circuit if isinstance(circuit, str) else str(circuit)
+    text = str(read_circuit(circuit).draw("text", fold=120, idle_wires=False))
     write_file(
         path,
         render(counts, circuit_text=text, device_facts=facts, figures=figures, tables=tables),
@@ -95,6 +94,6 @@ def save_figure(figure: Figure, path: Path) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
         figure.savefig(part, format=kind, dpi=150, bbox_inches="tight")
-        os.replace(part, path)
+        part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -38,7 +38,7 @@ DEFAULT_TRAJECTORIES = 4096
 
 @dataclass(frozen=True, eq=False)
 class Twin:
-    """A digital twin of one processor.
+    r"""A digital twin of one processor.
 
     Attributes:
         device: The model.
@@ -46,7 +46,7 @@ class Twin:
 
     Examples:
         >>> twin = Twin.ideal(2)
-        >>> bell = "OPENQASM 2.0; include \\"qelib1.inc\\"; qreg q[2]; creg c[2];"
+        >>> bell = "OPENQASM 2.0; include \"qelib1.inc\"; qreg q[2]; creg c[2];"
         >>> bell += "h q[0]; cx q[0],q[1]; measure q -> c;"
         >>> sorted(twin.run(bell, shots=100, seed=1).counts)
         ['00', '11']
@@ -317,9 +317,7 @@ class Twin:
         assignment = np.asarray(self.device.parameters.assignment)
         places = np.array(compiled.structure.qubits)[read_from]
         confusion = np.where(read_from[:, None] >= 0, assignment[places], 0.0)
-        return compare(
-            predicted, measured, ideal=ideal_counts, confusion=confusion, seed=seed
-        )
+        return compare(predicted, measured, ideal=ideal_counts, confusion=confusion, seed=seed)
 
     def _job(self, seed: int) -> Device:
         return self.device.draw_job(np.random.default_rng([seed, 1]))
@@ -344,9 +342,7 @@ class Twin:
             tuple(notes),
         )
 
-    def _provenance(
-        self, noisy_id: str, circuit: Any, compiled: Compiled, seed: int
-    ) -> Provenance:
+    def _provenance(self, noisy_id: str, circuit: Any, compiled: Compiled, seed: int) -> Provenance:
         name = circuit.name if isinstance(circuit, QuantumCircuit) else compiled.physical.name
         return Provenance(
             device=self.name,

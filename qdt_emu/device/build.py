@@ -2,7 +2,7 @@
 
 | case | condition | what is done | other policy |
 |---|---|---|---|
-| C1 | relaxation alone exceeds the infidelity | `anchor`: own relaxation for s * t | `keep`, `raise` |
+| C1 | relaxation alone exceeds the infidelity | `anchor`: relaxation for s * t | `keep`, `raise` |
 | C3 | residual above the complete-positivity limit | clamped to the limit | `raise` |
 | C3b | gate much longer than T1 and T2 | no residual | `raise` |
 | C4 | infidelity 1, or >= `uncalibrated_from` | excluded, error on use | `impute` (median) |
@@ -161,7 +161,7 @@ def ideal(n_qubits: int, edges: list[tuple[int, int]] | None = None) -> Device:
         raise InputError(f"`n_qubits` must be at least 1, but is {n_qubits}.")
     pairs = sorted({(min(e), max(e)) for e in edges or []})
     for a, b in pairs:
-        if a == b or not (0 <= a and b < n_qubits):
+        if a == b or not (a >= 0 and b < n_qubits):
             raise InputError(f"`edges` must join two of the {n_qubits} qubits, but has ({a}, {b}).")
     zero, never = np.zeros(n_qubits), np.full(n_qubits, np.inf)
     parameters = Parameters(
@@ -194,19 +194,15 @@ def _coherence(calibration: Calibration, notes: list[Note]) -> tuple[Floats, Flo
     star = _column(calibration, "qubits/t2_star")
     for q in np.flatnonzero(np.isnan(t2) & ~np.isnan(star)):
         t2[q] = star[q]
-        notes.append(
-            _note("C5b", "t2", [q], None, star[q], "no echo time: Ramsey time used")
-        )
-    for q in np.flatnonzero(np.isnan(t1)):
-        notes.append(_note("C5b", "t1", [q], None, np.inf, "not published: no relaxation"))
+        notes.append(_note("C5b", "t2", [q], None, star[q], "no echo time: Ramsey time used"))
+    gone = "not published: no relaxation"
+    notes += [_note("C5b", "t1", [q], None, np.inf, gone) for q in np.flatnonzero(np.isnan(t1))]
     t1 = np.where(np.isnan(t1), np.inf, t1)
-    for q in np.flatnonzero(np.isnan(t2)):
-        notes.append(_note("C5b", "t2", [q], None, 2 * t1[q], "not published: 2 * t1"))
+    gone = "not published: 2 * t1"
+    notes += [_note("C5b", "t2", [q], None, 2 * t1[q], gone) for q in np.flatnonzero(np.isnan(t2))]
     t2 = np.where(np.isnan(t2), 2 * t1, t2)
-    for q in np.flatnonzero(t2 > 2 * t1):
-        notes.append(
-            _note("C5", "t2", [q], t2[q], 2 * t1[q], "above 2 * t1, which is unphysical")
-        )
+    high = "above 2 * t1, which is unphysical"
+    notes += [_note("C5", "t2", [q], t2[q], 2 * t1[q], high) for q in np.flatnonzero(t2 > 2 * t1)]
     return t1, np.minimum(t2, 2 * t1)
 
 
@@ -345,7 +341,10 @@ def _split(
             f"({rows.infidelity[i]:.3e})"
         )
         if policy.negative_residual == "raise":
-            faults.append(f"{what} of {gate} on {rows.qubits[i].tolist()}: {reason}. Re-measure it, or use another `negative_residual`.")
+            faults.append(
+                f"{what} of {gate} on {rows.qubits[i].tolist()}: {reason}. Re-measure it, or use "
+                f"another `negative_residual`."
+            )
         notes.append(_note("C1", what, rows.qubits[i], 1.0, scale[i], reason, gate))
     if faults:
         raise CalibrationError(name, tuple(faults))
@@ -387,9 +386,7 @@ def _positions(calibration: Calibration) -> Floats | None:
     return np.stack([coords["x"].values, coords["y"].values], axis=1).astype(float)
 
 
-def _column(
-    calibration: Calibration, path: str, shape: tuple[int, ...] | None = None
-) -> Floats:
+def _column(calibration: Calibration, path: str, shape: tuple[int, ...] | None = None) -> Floats:
     if not calibration.has(path):
         return np.full(shape or (calibration.n_qubits,), np.nan)
     return np.array(calibration.values(path), float)

@@ -64,4 +64,6 @@ class Parameters:
     @property
     def mechanisms(self) -> tuple[str, ...]:
         """Names of the optional mechanisms that are present."""
-        return tuple(f.name for f in fields(self) if f.default is None and getattr(self, f.name) is not None)
+        return tuple(
+            f.name for f in fields(self) if f.default is None and getattr(self, f.name) is not None
+        )

@@ -44,7 +44,7 @@ def what_if(device: Device, **changes: Any) -> Device:
     `assignment` (a pair (P(1|0), P(0|1))), `detuning`, ...; couplers (a, b) for `zz`; a gate name
     or (gate name, qubits) for `infidelity`, `depolarizing`, `over_rotation`, `phase`, `leakage`.
 
-    A new `t1` keeps the pure dephasing rate 1/t2 - 1/(2 t1), so `t2` follows unless it is given too.
+    A new `t1` keeps the pure dephasing rate 1/t2 - 1/(2 t1), so `t2` follows unless it is given.
     The residual error of the gates is kept, so their total error grows with faster relaxation; a
     new `infidelity` replaces the total.
 

@@ -82,10 +82,10 @@ def choose(
     if not drawn and not exact_plan.refusal and exact_plan.seconds <= PREFER_EXACT_BELOW:
         return Choice(exact, exact_plan, f"exact in about {exact_plan.seconds:.2g} s")
     sampled_plan = sampled.plan(structure, **ask)
-    if not drawn and not exact_plan.refusal:
-        if sampled_plan.refusal or exact_plan.seconds <= sampled_plan.seconds:
-            reason = f"exact in about {exact_plan.seconds:.2g} s, trajectories take no less"
-            return Choice(exact, exact_plan, reason)
+    cheaper = sampled_plan.refusal or exact_plan.seconds <= sampled_plan.seconds
+    if not drawn and not exact_plan.refusal and cheaper:
+        reason = f"exact in about {exact_plan.seconds:.2g} s, trajectories take no less"
+        return Choice(exact, exact_plan, reason)
     if sampled_plan.refusal:
         why = "shots draw their own detuning or leakage" if drawn else exact_plan.refusal
         raise UnsupportedError(
@@ -210,9 +210,7 @@ def _records(shots: int, n_clbits: int, limit: int) -> NDArray[np.uint8]:
     return np.zeros((int(shots), n_clbits), np.uint8)
 
 
-def _account(
-    done: list[tuple[Choice, Any]], begin: float, misses_before: int
-) -> Account:
+def _account(done: list[tuple[Choice, Any]], begin: float, misses_before: int) -> Account:
     names = dict.fromkeys(choice.engine.name for choice, _ in done)
     details: dict[str, float | int | str] = {
         "parts": len(done),

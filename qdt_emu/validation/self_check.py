@@ -154,8 +154,10 @@ def _decay_time(
     pulses: Callable[[QuantumCircuit, int, float], None],
     expected: Floats,
 ) -> Floats:
-    """Run an experiment at delays 0, t, 2t with t near the expected time, all qubits of a class at
-    once; qubits of a class are no neighbours, so ZZ does not blur the decay."""
+    """Run an experiment at delays 0, t, 2t with t near the expected time.
+
+    All qubits of a class run at once; they are no neighbours, so ZZ does not blur the decay.
+    """
     z = np.full((3, device.n_qubits), np.nan)
     for group in _classes(device):
         chosen = [q for q in group if np.isfinite(expected[q])]
