@@ -77,11 +77,7 @@ def kraus_ptm(kraus: Array) -> Array:
     Returns:
         Real matrices of shape (..., d^2, d^2).
     """
-    xp = namespace(kraus)
-    basis = pauli_matrices(_qubits(kraus.shape[-1], 2))
-    after = xp.einsum("...kab,jbc->...kjac", kraus, basis)
-    sums = xp.einsum("...kjac,...kbc->...jab", after, xp.conj(kraus))
-    return xp.einsum("iba,...jab->...ij", basis, sums).real / kraus.shape[-1]
+    return superoperator_ptm(kron(kraus, namespace(kraus).conj(kraus)).sum(-3))
 
 
 def ptm_superoperator(ptm: Array) -> Array:
@@ -203,7 +199,7 @@ def pauli_fidelities(probabilities: Array) -> Array:
     Returns:
         Fidelities of shape (..., 4^k); the first is 1.
     """
-    return probabilities @ commutation_signs(_qubits(probabilities.shape[-1], 4))
+    return probabilities @ commutation_signs(_qubits(probabilities.shape[-1]))
 
 
 def pauli_probabilities(fidelities: Array) -> Array:
@@ -220,7 +216,7 @@ def pauli_probabilities(fidelities: Array) -> Array:
         [0.5, 0.0, 0.0, 0.5]
     """
     count = fidelities.shape[-1]
-    return fidelities @ commutation_signs(_qubits(count, 4)) / count
+    return fidelities @ commutation_signs(_qubits(count)) / count
 
 
 def pauli_ptm(probabilities: Array) -> Array:
@@ -331,17 +327,17 @@ def _dim(square: Array) -> int:
     return math.isqrt(square.shape[-1])
 
 
-def _qubits(size: int, base: int) -> int:
-    """The k of size = base^k.
+def _qubits(size: int) -> int:
+    """The k of size = 4^k.
 
     Raises:
         InputError: There is none.
     """
-    qubits = (size.bit_length() - 1) // (base.bit_length() - 1)
-    if size < base or base**qubits != size:
+    qubits = (size.bit_length() - 1) // 2
+    if 4**qubits != size:
         raise InputError(
-            f"An axis of a channel must have {base}^k entries for k qubits, but it has {size}. "
-            f"Check the shape: matrices last, batch axes first."
+            f"A channel on k qubits must have 4^k Paulis (and 2^k x 2^k unitaries), but its size "
+            f"is {size}. Check the shape: matrices last, batch axes first."
         )
     return qubits
 
@@ -349,7 +345,7 @@ def _qubits(size: int, base: int) -> int:
 def _vectors(square: Array) -> tuple[NDArray[np.complex128], int]:
     """The Paulis as columns in row-major order, and d, for a d^2 x d^2 matrix."""
     dim = _dim(square)
-    return pauli_matrices(_qubits(square.shape[-1], 4)).reshape(dim**2, -1).T, dim
+    return pauli_matrices(_qubits(square.shape[-1])).reshape(dim**2, -1).T, dim
 
 
 def _reshuffle(square: Array, order: tuple[int, int, int, int]) -> Array:

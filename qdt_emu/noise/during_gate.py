@@ -12,7 +12,7 @@ This is the one module here that imports SciPy; import it by its own name.
 import importlib
 
 import numpy as np
-import scipy.linalg  # type: ignore[import-untyped]
+import scipy.linalg
 
 from qdt_emu.noise.arrays import Array, kron, matrix, namespace, together
 from qdt_emu.noise.channels import pauli_matrices

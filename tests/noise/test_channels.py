@@ -141,7 +141,7 @@ def test_a_map_that_is_no_channel_is_named():
     leaky[0, 0] = 0.9
     with pytest.raises(InputError, match=r"trace defect 0\.1"):
         assert_cptp(leaky)
-    with pytest.raises(InputError, match=r"must have 2\^k entries .* has 3"):
+    with pytest.raises(InputError, match=r"must have 4\^k Paulis .* is 9"):
         unitary_ptm(np.eye(3))
 
 
