@@ -3,13 +3,16 @@
 | case | condition | what is done | other policy |
 |---|---|---|---|
 | C1 | relaxation alone exceeds the infidelity | `anchor`: relaxation for s * t | `keep`, `raise` |
-| C3 | residual above the complete-positivity limit | clamped to the limit | `raise` |
-| C3b | gate much longer than T1 and T2 | no residual | `raise` |
-| C4 | infidelity 1, or >= `uncalibrated_from` | excluded, error on use | `impute` (median) |
-| C5 | T2 > 2 T1 | T2 := 2 T1 | `raise` |
+| C3 | residual above the complete-positivity limit | clamped to the limit | - |
+| C3b | gate much longer than T1 and T2 | no residual | - |
+| C4 | infidelity missing or >= `uncalibrated_from` | excluded, error on use | `impute` (median) |
+| C5 | T2 > 2 T1 | T2 := 2 T1 | - |
 | C5b | T1 or T2 missing | T1 := inf, T2 := 2 T1 | - |
 | C6 | duration missing | residual only, no time | - |
-| C9 | infidelity 0 on a physical gate, or none | excluded | `impute` (median) |
+| C9 | infidelity 0 on a physical gate | excluded | `impute` (median) |
+| R | one or both readout errors missing | the mean `readout_error` | - |
+| R | excited population too large for the readout errors | lowered | - |
+| ZZ | rate missing or flagged as not usable | taken as 0 | - |
 
 Source: the residual formula holds for any known part, see `noise.depolarizing`.
 """
@@ -22,7 +25,7 @@ from numpy.typing import NDArray
 
 from qdt_emu.calibrations import Calibration
 from qdt_emu.calibrations.schema import Flag
-from qdt_emu.device.device import VIRTUAL, Device, Instruction, Note
+from qdt_emu.device.device import SYMMETRIC, VIRTUAL, Device, Instruction, Note
 from qdt_emu.device.parameters import Parameters
 from qdt_emu.errors import CalibrationError, InputError
 from qdt_emu.noise.coherent import Frame
@@ -31,7 +34,6 @@ from qdt_emu.noise.infidelity import average_gate_fidelity
 from qdt_emu.noise.readout import divide_out_preparation
 from qdt_emu.noise.relaxation import relaxation_process_fidelity
 
-SYMMETRIC = frozenset({"cz", "rzz", "swap", "iswap", "cp"})
 NOT_GATES = frozenset({"measure", "measure_2", "reset", "reset_2", "delay", "barrier", "if_else"})
 
 Floats = NDArray[np.float64]
@@ -150,44 +152,6 @@ def build(calibration: Calibration, policy: Policy | None = None) -> Device:
     )
 
 
-def ideal(n_qubits: int, edges: list[tuple[int, int]] | None = None) -> Device:
-    """Return a noiseless device that takes any one- or two-qubit gate in no time.
-
-    Args:
-        n_qubits: Number of qubits, at least 1.
-        edges: Neighbour pairs; None couples every pair.
-    """
-    if n_qubits < 1:
-        raise InputError(f"`n_qubits` must be at least 1, but is {n_qubits}.")
-    pairs = sorted({(min(e), max(e)) for e in edges or []})
-    for a, b in pairs:
-        if a == b or not (a >= 0 and b < n_qubits):
-            raise InputError(f"`edges` must join two of the {n_qubits} qubits, but has ({a}, {b}).")
-    zero, never = np.zeros(n_qubits), np.full(n_qubits, np.inf)
-    parameters = Parameters(
-        t1=never,
-        t2=never.copy(),
-        excited=zero,
-        depolarizing=np.zeros(0),
-        relaxation_scale=np.zeros(0),
-        assignment=np.zeros((n_qubits, 2)),
-        reset_excitation=zero.copy(),
-        zz=np.zeros(len(pairs)),
-    )
-    return Device(
-        name=f"ideal_{n_qubits}",
-        calibration_id="ideal",
-        n_qubits=n_qubits,
-        instructions=(),
-        readout_duration=zero.copy(),
-        reset_duration=zero.copy(),
-        couplers=tuple(pairs),
-        parameters=parameters,
-        feedforward_latency=0.0,
-        open_set=True,
-    )
-
-
 def _coherence(calibration: Calibration, notes: list[Note]) -> tuple[Floats, Floats]:
     t1 = _column(calibration, "qubits/t1")
     t2 = _column(calibration, "qubits/t2_echo")
@@ -218,15 +182,12 @@ def _readout(calibration: Calibration, excited: Floats, notes: list[Note]) -> tu
     if not excited.any():
         return out, excited
     known = ~np.isnan(out).any(axis=1)
-    p01, p10, allowed, lowered = divide_out_preparation(
-        out[known, 0], out[known, 1], excited[known]
-    )
+    p01, p10, allowed, _ = divide_out_preparation(out[known, 0], out[known, 1], excited[known])
     for q, old, new in zip(np.flatnonzero(known), excited[known], allowed, strict=True):
         if new < old:
             reason = "lowered: the published P(read 1 | 0) leaves no room for it"
             notes.append(_note("R", "excited population", [q], old, new, reason))
     out[known, 0], out[known, 1], excited[known] = p01, p10, allowed
-    del lowered
     return out, excited
 
 
@@ -328,16 +289,17 @@ def _split(
         p = np.where(hit, value, p)
     # Rounding makes residuals of -1e-17 out of gates without noise.
     negative = np.flatnonzero(p < -1e-12)
-    p = np.maximum(p, 0.0)
+    raw, p = p, np.maximum(p, 0.0)
     if negative.size and policy.negative_residual == "anchor":
         scale[negative] = anchor_scale(
             rows.infidelity[negative], rows.duration[negative], own_t1[negative], own_t2[negative]
         )
     for i in negative:
-        what, gate = "share of relaxation", rows.names[i]
-        old = float(1 - fidelity[i])
+        what, old, new, gate = "share of relaxation", 1.0, scale[i], rows.names[i]
+        if policy.negative_residual == "keep":
+            what, old, new = "residual", raw[i], 0.0
         reason = (
-            f"relaxation alone ({old:.3e}) exceeds the published infidelity "
+            f"relaxation alone ({1 - fidelity[i]:.3e}) exceeds the published infidelity "
             f"({rows.infidelity[i]:.3e})"
         )
         if policy.negative_residual == "raise":
@@ -345,7 +307,7 @@ def _split(
                 f"{what} of {gate} on {rows.qubits[i].tolist()}: {reason}. Re-measure it, or use "
                 f"another `negative_residual`."
             )
-        notes.append(_note("C1", what, rows.qubits[i], 1.0, scale[i], reason, gate))
+        notes.append(_note("C1", what, rows.qubits[i], old, new, reason, gate))
     if faults:
         raise CalibrationError(name, tuple(faults))
     return p, scale

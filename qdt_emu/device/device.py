@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from qdt_emu.device.parameters import Parameters
 from qdt_emu.errors import InputError
 from qdt_emu.noise.coherent import Frame
 
+# Exchanging the qubits of these gates changes nothing: both orders are one physical gate.
+SYMMETRIC = frozenset({"cz", "rzz", "swap", "iswap", "cp"})
 VIRTUAL = frozenset({"rz", "z", "s", "sdg", "t", "tdg", "p", "u1", "global_phase"})
 
 
@@ -103,6 +106,9 @@ class Device:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "excluded", MappingProxyType(dict(self.excluded)))
+        object.__setattr__(self, "parameters", _read_only(self.parameters))
+        for name in ("readout_duration", "reset_duration"):
+            object.__setattr__(self, name, _frozen(getattr(self, name)))
 
     @cached_property
     def row(self) -> Mapping[tuple[str, tuple[int, ...]], int]:
@@ -136,10 +142,13 @@ class Device:
         static = (
             self.name,
             self.calibration_id,
+            self.n_qubits,
+            self.dt,
             self.instructions,
             self.couplers,
             self.readout_pairs,
             self.readout_duration.tolist(),
+            self.reset_duration.tolist(),
             self.feedforward_latency,
             self.zz_frame,
         )
@@ -199,6 +208,20 @@ class Device:
             f"Device({self.name!r}, qubits={self.n_qubits}, couplers={len(self.couplers)}, "
             f"instructions={len(self.instructions)}, notes={len(self.notes)}, id={self.id[:8]})"
         )
+
+
+def _read_only(parameters: Parameters) -> Parameters:
+    leaves = {f.name: getattr(parameters, f.name) for f in fields(parameters)}
+    return Parameters(**{name: _frozen(leaf) for name, leaf in leaves.items()})
+
+
+def _frozen(leaf: Any) -> Any:
+    """Return a read-only view of an array; JAX's are immutable already."""
+    if not isinstance(leaf, np.ndarray):
+        return leaf
+    view = leaf.view()
+    view.setflags(write=False)
+    return view
 
 
 def with_t1(parameters: Parameters, t1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

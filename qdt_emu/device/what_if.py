@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qdt_emu.device.device import Device, Note, with_t1
+from qdt_emu.device.device import SYMMETRIC, Device, Note, with_t1
 from qdt_emu.errors import InputError
 from qdt_emu.noise.depolarizing import residual_depolarizing
-from qdt_emu.noise.infidelity import average_gate_fidelity, depolarizing_infidelity
+from qdt_emu.noise.infidelity import average_gate_fidelity
 from qdt_emu.noise.relaxation import relaxation_process_fidelity
 
 Floats = NDArray[np.float64]
@@ -43,6 +43,7 @@ def what_if(device: Device, **changes: Any) -> Device:
     one number for all, or a mapping from the place to a number: qubits for `t1`, `t2`, `excited`,
     `assignment` (a pair (P(1|0), P(0|1))), `detuning`, ...; couplers (a, b) for `zz`; a gate name
     or (gate name, qubits) for `infidelity`, `depolarizing`, `over_rotation`, `phase`, `leakage`.
+    A gate that is symmetric in its qubits, like cz, changes in both orders.
 
     A new `t1` keeps the pure dephasing rate 1/t2 - 1/(2 t1), so `t2` follows unless it is given.
     The residual error of the gates is kept, so their total error grows with faster relaxation; a
@@ -67,13 +68,14 @@ def what_if(device: Device, **changes: Any) -> Device:
         if name not in KNOWN:
             raise InputError(f"`{name}` is not a parameter of a device; known: {', '.join(KNOWN)}.")
         out = _change(out, name, changes[name])
-        notes.append(Note("what_if", name, None, None, f"replaced by {changes[name]!r}"))
+        notes.append(Note("what_if", name, None, None, f"replaced by {_short(changes[name])}"))
     t1, t2 = np.asarray(out.parameters.t1), np.asarray(out.parameters.t2)
     for q in np.flatnonzero(t2 > 2 * t1 * (1 + 1e-12)):
         raise InputError(
             f"`t2` must be at most 2 * `t1`, but qubit {q} has t1={t1[q]:g} s and t2={t2[q]:g} s. "
             f"Give both."
         )
+    _check_probabilities(out)
     return replace(out, notes=(*device.notes, *notes))
 
 
@@ -112,13 +114,38 @@ def _fill(
     old: Any, value: Any, name: str, rows: Callable[[Any], list[int]], width: tuple[int, ...]
 ) -> Floats:
     new = np.array(old, float)
-    if not isinstance(value, Mapping):
-        new[...] = _checked(name, value, "every place")
-        return new
-    for place, number in value.items():
-        for row in rows(place):
-            new[row] = np.broadcast_to(_checked(name, number, place), width)
+    given = value if isinstance(value, Mapping) else {"every place": value}
+    for place, number in given.items():
+        checked = _checked(name, number, place)
+        row = rows(place) if isinstance(value, Mapping) else ...
+        shape = new[row].shape if row is ... else width
+        try:
+            new[row] = np.broadcast_to(checked, shape)
+        except ValueError:
+            raise InputError(
+                f"`{name}` must be a number or have shape {shape}, but has shape "
+                f"{np.shape(checked)} at {place}."
+            ) from None
     return new
+
+
+def _check_probabilities(device: Device) -> None:
+    """Refuse residuals that are no channel: above d^2 / (d^2 - 1), crosstalk included."""
+    p = device.parameters
+    for i, residual in zip(device.instructions, np.asarray(p.depolarizing), strict=True):
+        states = 4 ** len(i.qubits)
+        limit = states / (states - 1)
+        worst = residual * (max(1.0, float(p.crosstalk)) if states == 16 else 1.0)
+        if worst > limit * (1 + 1e-9):
+            raise InputError(
+                f"The depolarising residual of {i} must be at most {limit:.4g}, but is "
+                f"{worst:.4g} (crosstalk included). Lower `infidelity` or `crosstalk`."
+            )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."
 
 
 def _checked(name: str, value: Any, place: Any) -> Any:
@@ -128,9 +155,10 @@ def _checked(name: str, value: Any, place: Any) -> Any:
     except (TypeError, ValueError):
         raise InputError(f"`{name}` must be a number, but is {value!r} at {place}.") from None
     for number in numbers.reshape(-1):
-        if not low <= number <= high:
+        if not low <= number <= high or (number == 0 and name in ("t1", "t2")):
+            bracket = "(" if name in ("t1", "t2") else "["
             raise InputError(
-                f"`{name}` must lie in [{low:g}, {high:g}], but is {number:g} at {place}."
+                f"`{name}` must lie in {bracket}{low:g}, {high:g}], but is {number:g} at {place}."
             )
     return numbers if numbers.ndim else float(numbers)
 
@@ -149,7 +177,10 @@ def _qubit(device: Device) -> Callable[[Any], list[int]]:
 def _coupler(device: Device) -> Callable[[Any], list[int]]:
     def rows(place: Any) -> list[int]:
         if place not in device.coupler_row:
-            raise InputError(f"'{device.name}' has no coupler {place!r}.")
+            raise InputError(
+                f"'{device.name}' has no coupler {place!r}; couplers are pairs of neighbours, e.g. "
+                f"{device.couplers[0] if device.couplers else 'none here'}."
+            )
         return [device.coupler_row[place]]
 
     return rows
@@ -158,7 +189,16 @@ def _coupler(device: Device) -> Callable[[Any], list[int]]:
 def _instruction(device: Device) -> Callable[[Any], list[int]]:
     def rows(place: Any) -> list[int]:
         if isinstance(place, tuple):
-            return [device.require(place[0], tuple(place[1]))]
+            match place:
+                case (str() as name, tuple() as qubits) if qubits:
+                    found = [device.require(name, qubits)]
+                case _:
+                    raise InputError(
+                        f"An instruction must be a gate name or (name, qubits), but is {place!r}."
+                    )
+            if name in SYMMETRIC and (name, qubits[::-1]) in device.row:
+                found.append(device.row[name, qubits[::-1]])
+            return found
         found = [k for k, i in enumerate(device.instructions) if i.name == place]
         if not found:
             raise InputError(
@@ -207,11 +247,9 @@ def _with_infidelity(device: Device, value: Any) -> Any:
         if rows:
             new[rows] = residual_depolarizing(target[rows], _known_fidelity(device, rows, k), 2**k)
     for i in np.flatnonzero(new < -1e-9):
-        floor = gate_infidelity(device)[i] - depolarizing_infidelity(
-            np.asarray(p.depolarizing)[i], 2 ** len(device.instructions[i].qubits)
-        )
+        floor = 1 - _known_fidelity(device, [int(i)], len(device.instructions[i].qubits))[0]
         raise InputError(
-            f"`infidelity` of {device.instructions[i]} must be at least about {floor:.2e}, which "
+            f"`infidelity` of {device.instructions[i]} must be at least {floor:.3e}, which "
             f"relaxation alone causes, but is {target[i]:g}. Raise `t1` and `t2` too."
         )
     return replace(p, depolarizing=np.maximum(new, 0.0))
