@@ -264,7 +264,7 @@ def unitarity(ptm: Array) -> Array:
     It is 1 for unitaries and (1 - p)^2 for depolarising noise.
 
     Source:
-        Wallman et al., arXiv:1503.07865, eq. 5.
+        Wallman et al., arXiv:1503.07865.
 
     Examples:
         >>> float(unitarity(np.diag([1.0, 0.5, 0.5, 0.5])))

@@ -94,7 +94,7 @@ def stochastic_infidelity(unitarity: Array, dim: int) -> Array:
         Exact for depolarising noise; a lower bound of r for any channel of this unitarity.
 
     Source:
-        Wallman et al., arXiv:1503.07865; Yang et al., arXiv:1806.10910.
+        Wallman et al., arXiv:1503.07865.
 
     Examples:
         >>> float(stochastic_infidelity(1.0, 2))

@@ -135,7 +135,7 @@ def one_over_f_ramsey(duration: Array, amplitude: Array, cutoff: Array) -> Array
         Leading order in w t, relative (w t)^2 in the exponent; only for w t < 1.
 
     Source:
-        Ithier et al., arXiv:cond-mat/0508588, section IV.
+        Ithier et al., arXiv:cond-mat/0508588.
     """
     xp = namespace(duration, amplitude, cutoff)
     phase = xp.asarray(cutoff) * duration
@@ -149,7 +149,7 @@ def one_over_f_echo(duration: Array, amplitude: Array) -> Array:
     Arguments as in `one_over_f_ramsey`; no cut-off is needed.
 
     Source:
-        Ithier et al., arXiv:cond-mat/0508588, section IV.
+        Ithier et al., arXiv:cond-mat/0508588.
     """
     xp = namespace(duration, amplitude)
     return xp.exp(-((xp.asarray(amplitude) * duration) ** 2) * np.log(2))
@@ -224,7 +224,7 @@ def telegraph_coherence(duration: Array, amplitude: Array, rate: Array) -> Array
         Rounding, 1e-14, also at g = v and for g t >> 1.
 
     Source:
-        Paladino et al., arXiv:1304.7925, section II.
+        Paladino et al., arXiv:1304.7925.
 
     Examples:
         >>> round(float(telegraph_coherence(1e-6, 0.0, 1e5)), 12)

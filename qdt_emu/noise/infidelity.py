@@ -15,7 +15,7 @@ def average_gate_fidelity(process_fidelity: Array, dim: int) -> Array:
     """The average gate fidelity F = (d F_p + 1) / (d + 1).
 
     Source:
-        Horodecki et al., arXiv:quant-ph/9807091, eq. 42; Nielsen, arXiv:quant-ph/0205035.
+        Horodecki et al., arXiv:quant-ph/9807091; Nielsen, arXiv:quant-ph/0205035.
 
     Examples:
         >>> average_gate_fidelity(0.25, 2)
@@ -117,7 +117,7 @@ def gate_infidelity_of_cycle(cycle: Array, first: Array, second: Array) -> Array
         Exact where process fidelities multiply, otherwise second order in the infidelities.
 
     Source:
-        Arute et al., Nature 574, 505 (2019), supplement, section VI (cycle and gate errors).
+        Arute et al., Nature 574, 505 (2019), supplement.
 
     Examples:
         >>> cycle = cycle_infidelity(0.005, 0.001, 0.002)

@@ -25,7 +25,7 @@ def leaked_fraction(leak: Array, seep: Array, gates: Array) -> Array:
         Exact for the flag model.
 
     Source:
-        Wood and Gambetta, arXiv:1704.03081, section III.
+        Wood and Gambetta, arXiv:1704.03081.
 
     Examples:
         >>> round(float(leaked_fraction(1e-3, 0.0, 1)), 12)

@@ -36,7 +36,7 @@ def lindblad_fidelities(rates: Array) -> Array:
         Rounding; exact as a channel, not to first order.
 
     Source:
-        van den Berg et al., arXiv:2201.09866, eq. 4.
+        van den Berg et al., arXiv:2201.09866.
 
     Examples:
         >>> lindblad_fidelities(np.array([0.0, 0.1, 0.0, 0.0])).round(6).tolist()
@@ -81,7 +81,7 @@ def sampling_overhead(rates: Array) -> Array:
         Overhead gamma of shape (...).
 
     Source:
-        van den Berg et al., arXiv:2201.09866, eq. 6.
+        van den Berg et al., arXiv:2201.09866.
     """
     xp = namespace(rates)
     return xp.exp(2 * xp.sum(xp.asarray(rates), axis=-1))

@@ -64,7 +64,7 @@ def thermal_relaxation(
         Slow noise is not exponential in time: see `noise.dephasing`.
 
     Source:
-        Nielsen and Chuang (2010), section 8.3.5, in the basis of Greenbaum, arXiv:1509.02921.
+        Nielsen and Chuang (2010), chapter 8, in the basis of Greenbaum, arXiv:1509.02921.
 
     Examples:
         >>> import numpy as np
