@@ -297,7 +297,7 @@ class Counts:
             " ".join(key[low:high] for low, high in reversed(cuts)): number
             for key, number in self.counts.items()
         }
-        return qiskit.result.Counts(spaced, name=self.provenance.circuit_name or None)
+        return qiskit.result.Counts(spaced)
 
     def plot(
         self,

@@ -92,6 +92,9 @@ def _stress(part: list[int], neighbours: Mapping[int, list[int]]) -> dict[int, P
     centre = np.eye(n) - 1 / n
     values, vectors = np.linalg.eigh(-0.5 * centre @ far**2 @ centre)
     x = vectors[:, -2:] * np.sqrt(np.maximum(values[-2:], 1e-3))
+    # Twins of the graph start at one place and would stay there; a spiral parts them.
+    spiral = 2.4 * np.arange(n)
+    x = x + 0.05 * np.stack([np.cos(spiral), np.sin(spiral)], axis=1)
     weights = 1 / np.where(far > 0, far, np.inf) ** 2
     inverse = np.linalg.pinv(np.diag(weights.sum(1)) - weights)
     for _ in range(200):

@@ -62,14 +62,18 @@ def redrawn(
     """
     rng = np.random.default_rng(seed)
     for size in _blocks(draws, len(q)):
-        second = rng.multinomial(measured_shots, _closed(q), size)[:, :-1] / measured_shots
-        first = rng.multinomial(shots, _closed(p), size)[:, :-1] / shots if shots else p[None]
-        yield first, second
+        second = sample(rng, q, measured_shots, size)
+        yield sample(rng, p, shots, size) if shots else p[None], second
 
 
 def _samples(rng: np.random.Generator, p: Array, shots: int, draws: int) -> Iterator[Array]:
     for size in _blocks(draws, len(p)):
-        yield rng.multinomial(shots, _closed(p), size)[:, :-1] / shots
+        yield sample(rng, p, shots, size)
+
+
+def sample(rng: np.random.Generator, p: Array, shots: int, draws: int) -> Array:
+    """Return frequencies of `shots` samples from `p`, shape (draws, k); the rest lies elsewhere."""
+    return np.asarray(rng.multinomial(shots, _closed(p), draws)[:, :-1] / shots)
 
 
 def _closed(p: Array) -> Array:

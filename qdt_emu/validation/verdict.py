@@ -19,7 +19,8 @@ class Skill:
 
     Attributes:
         baseline: Name.
-        distance: Total variation distance of the baseline to the measurement.
+        distance: Total variation distance of the baseline to the measurement, at the number of
+            shots of the twin.
         skill: 1 - D_twin / D_baseline: 1 perfect, 0 no better, negative worse.
         low: Lower end of its 95 % bootstrap band.
         high: Upper end.
@@ -65,6 +66,7 @@ class Verdict:
         outcomes: Distinct outcomes of both.
         n_bits: Length of the bitstrings.
         seed: Of permutations and bootstrap.
+        draws: Number of permutations and of bootstrap samples.
         notes: What limits these numbers.
     """
 
@@ -88,6 +90,7 @@ class Verdict:
     outcomes: int
     n_bits: int
     seed: int
+    draws: int
     notes: tuple[str, ...] = ()
 
     @property
