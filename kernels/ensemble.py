@@ -1,4 +1,4 @@
-"""Whole trajectories, eight at a time: from random events to classical records.
+"""Whole trajectories, eight at a time, from random events to final states.
 
 Shots with the same events share one trajectory (a group). Until its first event a group follows
 the trajectory without events, which every thread runs only once (the trunk).
@@ -10,7 +10,6 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from qdt_emu.kernels.randomness import uniform
 from qdt_emu.kernels.statevector import LANES, reduced, transform
 from qdt_emu.kernels.trajectory import (
     Blocks,
@@ -168,99 +167,10 @@ def _advance(blocks: Blocks, state: Any, at: int, block: int, matrix: Any) -> in
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def evolve(
-    blocks: Blocks,
-    numbers: Numbers,
-    quiet: Any,
-    groups: Groups,
-    lanes: Lanes,
-    room: Room,
-    begin: int,
-    at: int,
-) -> int:
-    """Run the blocks from `begin` on all lanes and return which state holds the result."""
-    for block in range(begin, len(blocks.groups)):
-        if _is_quiet(blocks, groups, lanes, block):
-            at = _advance(blocks, room.state, at, block, quiet[block])
-        else:
-            _compose_lanes(blocks, numbers, groups, lanes, room, at, block)
-            at = _advance(blocks, room.state, at, block, room.matrix)
-    return at
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
 def start(state: Any) -> None:
     """Put the first state into the vacuum of no active qubits."""
     state[0, :, 0, :] = 0.0
     state[0, 0, 0, :] = 1.0
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def sample_lane(
-    state: Any, rows: int, lane: int, keys: NDArray[np.uint64], item: int, out: Ints
-) -> None:
-    """Draw one basis state per key from one lane of a state.
-
-    Args:
-        state: Shape (2, rows, 8).
-        rows: Rows in use.
-        lane: Which lane.
-        keys: Keys of the shots, shape (shots,).
-        item: Item of the random numbers.
-        out: Output, rows drawn, shape (shots,).
-    """
-    chunk = 64
-    count = (rows + chunk - 1) // chunk
-    weights = np.zeros(count)
-    total = 0.0
-    for c in range(count):
-        for r in range(c * chunk, min(rows, (c + 1) * chunk)):
-            weights[c] += np.float64(state[0, r, lane]) ** 2 + np.float64(state[1, r, lane]) ** 2
-        total += weights[c]
-    targets = np.empty(len(keys))
-    for k in range(len(keys)):
-        targets[k] = uniform(keys[k], item, 0) * total
-    order = np.argsort(targets)
-    below = 0.0
-    c, r, last = 0, 0, 0
-    inner = 0.0
-    for k in order:
-        while c < count - 1 and targets[k] >= below + weights[c]:
-            below += weights[c]
-            c += 1
-            r, inner = c * chunk, 0.0
-        stop = min(rows, (c + 1) * chunk)
-        while r < stop:
-            weight = np.float64(state[0, r, lane]) ** 2 + np.float64(state[1, r, lane]) ** 2
-            if weight > 0.0:
-                last = r
-                if targets[k] < below + inner + weight:
-                    break
-            inner += weight
-            r += 1
-        out[k] = last
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _read_leaf(
-    leaf: Ints, numbers: Numbers, groups: Groups, lanes: Lanes, room: Room, at: int, width: int,
-    lane: int, members: Ints, items: int, bits: NDArray[np.uint8],
-) -> None:
-    """Sample the last measurements of all shots of one lane; `leaf` as in `sample_groups`."""
-    rows = np.zeros(len(members), np.int64)
-    keys = np.empty(len(members), np.uint64)
-    for k in range(len(members)):
-        keys[k] = groups.keys[members[k]]
-    sample_lane(room.state[at], 1 << width, lane, keys, items, rows)
-    for k in range(len(members)):
-        for j in range(len(leaf)):
-            q, position, clbit, slot = leaf[j, 0], leaf[j, 1], leaf[j, 2], leaf[j, 3]
-            bit = np.uint8(rows[k] >> position & 1)
-            if lanes.leaked[lane, q]:
-                bit = np.uint8(1 if slot >= 0 else 3)
-            elif slot >= 0 and uniform(keys[k], items + 1 + j, 2) < numbers.confusion[slot, bit]:
-                bit ^= np.uint8(1)
-            bits[members[k], clbit] = bit
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -273,76 +183,48 @@ def _load_trunk(room: Room, which: int, width: int) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def sample_groups(
-    blocks: Blocks, numbers: Numbers, quiet: Any, groups: Groups, leaf: Ints, widths: Ints,
-    room: Room, thread: int, threads: int, bits: NDArray[np.uint8], qubits: int,
-) -> None:
-    """Run every `threads`-th batch of eight groups and write the records of their shots.
+def run_batch(
+    blocks: Blocks,
+    numbers: Numbers,
+    quiet: Any,
+    groups: Groups,
+    lanes: Lanes,
+    room: Room,
+    first: int,
+    trunk: Ints,
+) -> int:
+    """Run eight groups from `first` on and return which of `room.state` holds their end.
 
     Args:
         blocks: The static part.
         numbers: The tables.
         quiet: Matrices without events, shape (blocks, 32, 8).
         groups: Who runs together.
-        leaf: Measurements sampled at the end: (qubit, position, clbit, slot), shape (k, 4).
-        widths: Active qubits before each block and at the end, shape (blocks + 1,).
+        lanes: Filled for the eight groups; the last group repeats if there are fewer.
         room: Scratch space of this thread.
-        thread: Which share of the batches to run.
-        threads: Number of shares.
-        bits: Output, shape (shots, n_clbits).
-        qubits: Number of qubits.
+        first: First group.
+        trunk: (block reached, which of `room.trunk`, active qubits), kept from batch to batch;
+            zeros and `start(room.trunk)` in the beginning.
     """
-    n, items = len(groups.begin), len(blocks.kind)
-    reached, which = 0, 0
-    start(room.trunk)
-    shot = np.zeros(LANES, np.int64)
-    known, leaked = np.zeros((LANES, qubits), np.uint8), np.zeros((LANES, qubits), np.uint8)
-    lanes = Lanes(shot, known, leaked, np.zeros((LANES, bits.shape[1]), np.uint8))
-    for first in range(thread * LANES, n, threads * LANES):
-        begin = groups.begin[first]
-        while reached < begin:
-            which = _advance(blocks, room.trunk, which, reached, quiet[reached])
-            reached += 1
-        _load_trunk(room, which, widths[begin])
-        lanes.known[:] = 0
-        lanes.leaked[:] = 0
-        lanes.record[:] = 0
-        for lane in range(LANES):
-            shot[lane] = groups.members[groups.start[min(first + lane, n - 1)]]
-        at = evolve(blocks, numbers, quiet, groups, lanes, room, begin, 0)
-        for lane in range(min(LANES, n - first)):
-            g = first + lane
-            members = groups.members[groups.start[g] : groups.start[g + 1]]
-            for s in members:
-                bits[s] = lanes.record[lane]
-            if len(leaf):
-                _read_leaf(
-                    leaf, numbers, groups, lanes, room, at, widths[-1], lane, members, items, bits
-                )
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def misread_pairs(
-    bits: NDArray[np.uint8], keys: NDArray[np.uint64], pairs: Ints, confusion: NDArray[np.float64],
-    item: int,
-) -> None:
-    """Misread pairs of true bits together, in place; a bit with 2 added is leaked and reads 1.
-
-    Args:
-        bits: Shape (shots, n_clbits).
-        keys: Keys of the shots.
-        pairs: Shape (k, 2).
-        confusion: P(read | true), shape (k, 4, 4), index 2 * first + second.
-        item: Item of the first pair's random numbers.
-    """
-    for s in range(len(bits)):
-        for k in range(len(pairs)):
-            a, b = np.int64(bits[s, pairs[k, 0]]), np.int64(bits[s, pairs[k, 1]])
-            true = 2 * (a & 1) + (b & 1)
-            u = uniform(keys[s], item + k, 0)
-            read, below = 0, confusion[k, 0, true]
-            while read < 3 and u >= below:
-                read += 1
-                below += confusion[k, read, true]
-            bits[s, pairs[k, 0]] = (read >> 1) | (a >> 1)
-            bits[s, pairs[k, 1]] = (read & 1) | (b >> 1)
+    begin = groups.begin[first]
+    while trunk[0] < begin:
+        block = trunk[0]
+        trunk[1] = _advance(blocks, room.trunk, trunk[1], block, quiet[block])
+        for k in range(2):
+            trunk[2] += (blocks.bits[block, k + 2] >= 0) - (blocks.bits[block, k] >= 0)
+        trunk[0] += 1
+    _load_trunk(room, trunk[1], trunk[2])
+    last = len(groups.begin) - 1
+    for lane in range(LANES):
+        lanes.shot[lane] = groups.members[groups.start[min(first + lane, last)]]
+        lanes.known[lane] = 0
+        lanes.leaked[lane] = 0
+        lanes.record[lane] = 0
+    at = np.int64(0)
+    for block in range(begin, len(blocks.groups)):
+        if _is_quiet(blocks, groups, lanes, block):
+            at = _advance(blocks, room.state, at, block, quiet[block])
+        else:
+            _compose_lanes(blocks, numbers, groups, lanes, room, at, block)
+            at = _advance(blocks, room.state, at, block, room.matrix)
+    return at

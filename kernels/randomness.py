@@ -81,3 +81,27 @@ def draw_codes(
             alone |= private[c] != 0
         digests[s] = keys[s] if alone else digest
         firsts[s] = first
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def draw_detuning(
+    keys: NDArray[np.uint64], detuning: NDArray[np.float64], item: int
+) -> NDArray[np.float64]:
+    """Return each shot's detuning, sigma * N(0, 1) +- splitting / 2, shape (shots, n_qubits).
+
+    Args:
+        keys: Keys of the shots.
+        detuning: (sigma, splitting) of each qubit, shape (n_qubits, 2).
+        item: Item of the first qubit's random numbers.
+
+    Source:
+        Box and Muller, Ann. Math. Stat. 29, 610 (1958).
+    """
+    out = np.empty((len(keys), len(detuning)))
+    for s in range(len(keys)):
+        for q in range(len(detuning)):
+            radius = np.sqrt(-2.0 * np.log(1.0 - uniform(keys[s], item + q, 0)))
+            normal = radius * np.cos(2.0 * np.pi * uniform(keys[s], item + q, 1))
+            sign = 0.5 if uniform(keys[s], item + q, 2) < 0.5 else -0.5
+            out[s, q] = detuning[q, 0] * normal + sign * detuning[q, 1]
+    return out

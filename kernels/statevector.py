@@ -22,7 +22,7 @@ from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 
 LANES = 8
-NOWHERE = 62
+NOWHERE = np.int64(62)
 """Bit position of a qubit that is not in the state: `spread` leaves such an index as it is."""
 
 Real = NDArray[np.floating[Any]]
@@ -248,10 +248,10 @@ def transform(
         _sweep_inputs(out_re, out_im, re, im, matrix, groups, four, a, b)
     elif c >= 0 or d >= 0:
         e = max(c, d)
-        two = (e, np.int64(NOWHERE), (zero, one << e))
+        two = (e, NOWHERE, (zero, one << e))
         _sweep_inputs(out_re, out_im, re, im, matrix, groups, two, a, b)
     else:
-        single = (np.int64(NOWHERE), np.int64(NOWHERE), (zero,))
+        single = (NOWHERE, NOWHERE, (zero,))
         _sweep_inputs(out_re, out_im, re, im, matrix, groups, single, a, b)
 
 

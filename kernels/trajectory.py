@@ -16,6 +16,8 @@ from qdt_emu.kernels.randomness import uniform
 
 UNITARY, RELAXATION, PAULI, MEASURE, RESET, DWELL, LEAK, PREPARE = range(8)
 FIRST, SECOND, PAIR, SWAPPED = range(4)
+# Arguments of this type; a bare number is a type of its own to Numba, and compiled for itself.
+_STAY, _ZERO, _ONE, _Z = np.int64(-1), np.int64(0), np.int64(1), np.int64(3)
 
 Ints = NDArray[np.int64]
 Matrix = NDArray[np.complex128]
@@ -113,7 +115,9 @@ def left_multiply_pair(t: Matrix, m: Matrix, swapped: bool) -> None:
             inner = (k >> 1) | ((k & 1) << 1) if swapped else k
             for j in range(4):
                 out[i, j] += m[row, inner] * t[k, j]
-    t[:] = out
+    for i in range(4):
+        for j in range(4):
+            t[i, j] = out[i, j]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -228,7 +232,7 @@ def _act_on_one(
     if blocks.code[item] >= 0:
         code = np.int64(shot.codes[blocks.code[item]])
     if kind == MEASURE:
-        bit = collapse(t, rho, on, uniform(shot.key, item, 1), -1)
+        bit = collapse(t, rho, on, uniform(shot.key, item, 1), _STAY)
         shot.known[q] = bit
         if shot.leaked[q]:
             bit = 1 if slot >= 0 else 3
@@ -273,16 +277,16 @@ def _act_on_pair(
             return
         if shot.leaked[a] or shot.leaked[b]:
             if uniform(shot.key, item, 3) < 0.5:
-                apply_pauli(t, 3, 1 if shot.leaked[a] else 0)
+                apply_pauli(t, _Z, _ONE if shot.leaked[a] else _ZERO)
             return
         left_multiply_pair(t, numbers.unitaries2[blocks.slot[item]], swapped)
         return
     code = np.int64(shot.codes[blocks.code[item]])
     first, second = (code & 3, code >> 2) if swapped else (code >> 2, code & 3)
     if not shot.leaked[a]:
-        apply_pauli(t, first, 0)
+        apply_pauli(t, first, _ZERO)
     if not shot.leaked[b]:
-        apply_pauli(t, second, 1)
+        apply_pauli(t, second, _ONE)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -34,6 +34,8 @@ class Program:
         numbers: Item of each column, shape (columns,).
         owner: Block of each column, and the number of blocks at the end, shape (columns + 1,).
         dwells: (block, qubit) of each dwell, shape (k, 2).
+        qubits: Number of qubits of the circuit.
+        clbits: Number of its classical bits.
     """
 
     blocks: Blocks
@@ -43,11 +45,8 @@ class Program:
     numbers: Ints
     owner: Ints
     dwells: Ints
-
-    @property
-    def leaf_item(self) -> int:
-        """First item number after those of the blocks."""
-        return len(self.blocks.kind)
+    qubits: int
+    clbits: int
 
 
 def compile_program(
@@ -80,10 +79,11 @@ def compile_program(
         for op in final
         for q in op.qubits
     ]
-    return _flatten([blocks[k] for k in layout.order], layout, np.array(leaf, np.int64))
+    ordered = [blocks[k] for k in layout.order]
+    return _flatten(structure, ordered, layout, np.array(leaf, np.int64).reshape(-1, 4))
 
 
-def _flatten(blocks: list[Block], layout: Layout, leaf: Ints) -> Program:
+def _flatten(structure: Structure, blocks: list[Block], layout: Layout, leaf: Ints) -> Program:
     """Return the arrays of blocks that are already in order."""
     items = [(k, i) for k, block in enumerate(blocks) for i in block.items]
     coded = [j for j, (_, i) in enumerate(items) if i.kind in _CODED]
@@ -115,11 +115,13 @@ def _flatten(blocks: list[Block], layout: Layout, leaf: Ints) -> Program:
     return Program(
         arrays,
         layout,
-        leaf.reshape(-1, 4),
+        leaf,
         np.array(columns, np.int64).reshape(-1, 3),
         np.array(coded, np.int64),
         owner,
         np.array(dwells, np.int64).reshape(-1, 2),
+        structure.n_qubits,
+        structure.n_clbits,
     )
 
 

@@ -1,0 +1,143 @@
+"""One run of a compiled circuit: random events, groups of equal shots, threads."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qdt_emu.circuit import Kind, Values
+from qdt_emu.engines.statevector_program import Program, cumulative_codes, tables
+from qdt_emu.kernels.ensemble import Groups, Room, quiet_matrices
+from qdt_emu.kernels.randomness import draw_codes, draw_detuning
+from qdt_emu.kernels.statevector import LANES
+from qdt_emu.kernels.trajectory import Blocks, Numbers
+
+DETUNING_ITEM = 1 << 40
+"""Items of random numbers that belong to no operation; circuits are shorter."""
+CODES = 1 << 26
+"""Bytes of random codes held at a time; longer runs are cut into pieces of shots."""
+BLOCK_FLOPS = 5e3
+"""What the bookkeeping of a block costs per trajectory, in flops of the passes: 0.1 us."""
+DRAWN_FLOPS = 3e4
+"""The same for a block whose matrix is composed for every shot: 0.6 us."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """A program with its numbers.
+
+    Attributes:
+        program: The compiled circuit.
+        blocks: Its arrays, with the blocks marked that differ from shot to shot.
+        numbers: Tables of the kernels.
+        quiet: Matrices without events, shape (blocks, 32, 8), in the state's precision.
+        cumulative: See `cumulative_codes`.
+        detuning: (sigma, splitting) of each qubit; no rows if no shot is detuned.
+    """
+
+    program: Program
+    blocks: Blocks
+    numbers: Numbers
+    quiet: Any
+    cumulative: NDArray[np.float64]
+    detuning: NDArray[np.float64]
+
+
+def bind(program: Program, values: Values, real: type[np.floating[Any]]) -> Bound:
+    """Return the program with numbers; `real` is the state's precision."""
+    detuning = np.ascontiguousarray(values.detuning, np.float64)
+    block, qubit = program.dwells.T
+    drawn = block[(detuning[qubit] != 0).any(axis=1)]
+    dynamic = program.blocks.dynamic.copy()
+    dynamic[drawn] = 1
+    blocks = program.blocks._replace(dynamic=dynamic)
+    numbers = tables(values)
+    count = len(blocks.groups)
+    single = np.zeros((count, 4, 4), np.complex128)
+    quiet = np.zeros((count, 32, LANES), real)
+    quiet_matrices(blocks, numbers, len(detuning), single, quiet)
+    cumulative = cumulative_codes(program, values)
+    return Bound(program, blocks, numbers, quiet, cumulative, detuning[: None if len(drawn) else 0])
+
+
+def expected_flops(bound: Bound, shots: int) -> float:
+    """Return what `shots` trajectories cost, sharing included, in flops of the passes.
+
+    Shots without events and without outcomes inside of the circuit are one trajectory; others
+    follow it up to their first event.
+
+    Error:
+        An estimate: events are taken as spread evenly over the work, equal patterns as rare.
+    """
+    drawn = float(bound.blocks.dynamic.sum())
+    layout = bound.program.layout
+    blocks = len(bound.blocks.groups)
+    work = layout.work + BLOCK_FLOPS * blocks + DRAWN_FLOPS * drawn
+    end = 30.0 * 2.0 ** layout.widths[-1] if len(bound.program.leaf) else 0.0
+    if drawn:
+        return shots * (work + end)
+    events = -float(np.log1p(-np.minimum(bound.cumulative[:, 15], 1 - 1e-12)).sum())
+    if events < 1e-9:
+        return work + end
+    some = -np.expm1(-events)
+    behind = 1 / some - 1 / events
+    return (shots * some * behind + 1) * work + (shots * some + 1) * end
+
+
+def group(bound: Bound, keys: NDArray[np.uint64]) -> Groups:
+    """Draw the random events of all shots and put shots with equal events together."""
+    program, shots = bound.program, len(keys)
+    codes = np.zeros((shots, len(bound.cumulative)), np.uint8)
+    digests, firsts = np.zeros(shots, np.uint64), np.zeros(shots, np.int64)
+    private = np.isin(program.columns[:, 0], (Kind.RELAXATION, Kind.LEAK)).astype(np.uint8)
+    live = np.flatnonzero(bound.cumulative[:, 15] > 0)
+    draw_codes(
+        keys, live, program.numbers, bound.cumulative, private, codes, digests, firsts
+    )
+    begin = program.owner[firsts]
+    if bound.blocks.dynamic.any():
+        begin, digests = np.minimum(begin, int(np.argmax(bound.blocks.dynamic))), keys
+    order = np.lexsort((digests, begin))
+    edges = np.flatnonzero(np.diff(digests[order])) + 1
+    start = np.concatenate([[0], edges, [shots]]).astype(np.int64)
+    detuning = np.zeros((1, program.qubits))
+    if len(bound.detuning):
+        detuning = draw_detuning(keys, bound.detuning, DETUNING_ITEM)
+    return Groups(order, start, begin[order[start[:-1]]], codes, keys, detuning)
+
+
+def piece(bound: Bound) -> int:
+    """Return how many shots are drawn at a time."""
+    return max(1024, CODES // max(1, len(bound.cumulative)))
+
+
+def rooms(program: Program, groups: Groups, real: type[np.floating[Any]], count: int) -> list[Room]:
+    """Return scratch space for `count` threads, no larger than these groups need."""
+    widths = program.layout.widths
+    trunk = max(widths[: int(groups.begin[-1]) + 1])
+    sizes = (1 << trunk, 1 << max(widths))
+    return [
+        Room(
+            *(np.empty((2, 2, rows, LANES), real) for rows in sizes),
+            np.zeros((32, LANES), real),
+            np.zeros((16, LANES), real),
+        )
+        for _ in range(count)
+    ]
+
+
+def room_bytes(program: Program, real: type[np.floating[Any]]) -> int:
+    """Return an upper bound on the bytes of one thread's scratch space."""
+    return int(8 * LANES * np.dtype(real).itemsize << program.layout.peak)
+
+
+def run_threads(work: Callable[[int], None], count: int) -> None:
+    """Call `work(0)` .. `work(count - 1)`, each on a thread of its own."""
+    if count == 1:
+        work(0)
+        return
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(work, range(count)))
