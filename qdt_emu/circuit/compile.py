@@ -101,8 +101,8 @@ def compile_circuit(
         measured: True for counts; False for observables of the final state, where measurements at
             the end are removed first.
     """
-    if not measured:
-        circuit = circuit.remove_final_measurements(inplace=False) or circuit
+    if not measured and "measure" in circuit.count_ops():
+        circuit = circuit.remove_final_measurements(inplace=False)
     as_given = options.layout is None and (
         is_physical(circuit, device) or fits_open_set(circuit, device)
     )
