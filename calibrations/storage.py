@@ -43,7 +43,7 @@ def write_tree(tree: xr.DataTree, path: Path) -> None:
         Path(temporary).unlink(missing_ok=True)
 
 
-def _write_group(group: Any, data: xr.Dataset) -> None:  # noqa: ANN401
+def _write_group(group: Any, data: xr.Dataset) -> None:
     group.attrs.update({key: _attribute(text) for key, text in data.attrs.items()})
     known = set(group.dimensions)
     for dim, size in data.sizes.items():

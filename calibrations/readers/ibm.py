@@ -144,7 +144,7 @@ def _layout(properties: Json, configuration: Json, reading: Reading) -> Layout:
     )
 
 
-def _sound(qubits: Any, n: int, what: str, reading: Reading) -> bool:  # noqa: ANN401
+def _sound(qubits: Any, n: int, what: str, reading: Reading) -> bool:
     """Return whether `qubits` are different integers of 0..n-1; note a fault if not."""
     qubits = list(qubits)
     if any(not isinstance(q, int) or not 0 <= q < n for q in qubits):
@@ -206,10 +206,9 @@ def _read_head(values: Values, properties: Json) -> None:
 def _attrs(properties: Json, configuration: Json, reading: Reading) -> dict[str, str]:
     processor = configuration.get("processor_type") or {}
     native = configuration.get("basis_gates") or _gates_of(properties)
-    name = configuration.get("backend_name") or properties["backend_name"]
     point = properties.get("calibration_id") or configuration.get("calibration_id")
     return {
-        "device": str(name),
+        "device": str(properties["backend_name"]),
         "vendor": "IBM",
         "backend_version": str(properties["backend_version"]),
         "snapshot_time": f"{np.datetime_as_string(reading.snapshot, unit='s')}Z",

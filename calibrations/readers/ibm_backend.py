@@ -53,7 +53,7 @@ def _dictionary(backend: object, part: str) -> Json | None:
     return node
 
 
-def _from_target(name: str, target: Any) -> tuple[Json, Json]:  # noqa: ANN401
+def _from_target(name: str, target: Any) -> tuple[Json, Json]:
     """Return what a `Target` knows in the form of properties and configuration."""
     n = target.num_qubits
     qubits: list[list[Json]] = [[] for _ in range(n)]
@@ -84,7 +84,7 @@ def _from_target(name: str, target: Any) -> tuple[Json, Json]:  # noqa: ANN401
     return properties, configuration
 
 
-def _gates(target: Any, qubits: list[list[Json]]) -> Iterator[Json]:  # noqa: ANN401
+def _gates(target: Any, qubits: list[list[Json]]) -> Iterator[Json]:
     for name in target.operation_names:
         loci: Mapping[Any, Any] = target[name] or {}
         for locus, known in loci.items():

@@ -10,7 +10,6 @@ from qdt_emu.calibrations.readers.reading import Reading, count_leaves
 Json = Mapping[str, Any]
 
 USED = {
-    "backend_name": "attribute device",
     "n_qubits": "number of qubits, compared with the properties",
     "basis_gates": "attribute native_gates",
     "coupling_map": "edges and coupled pairs",
@@ -22,6 +21,7 @@ USED = {
     "calibration_id": "attribute operating_point",
 }
 IGNORED = {
+    "backend_name": "the properties name it",
     "backend_version": "the properties name it",
     "gates": "gate definitions; which gates exist is read from the properties",
     "hamiltonian": "pulse-level model; no gate-level meaning",

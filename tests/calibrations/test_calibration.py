@@ -152,7 +152,11 @@ def test_all_faults_are_reported_at_once(toy):
 
 NEGATIVE = np.full(4, -1.0)
 FAULTS = [
-    ("qubits", lambda d: d.transpose("qubit").drop_vars("t1_flag"), "needs its companion `t1_flag`"),
+    (
+        "qubits",
+        lambda d: d.transpose("qubit").drop_vars("t1_flag"),
+        "needs its companion `t1_flag`",
+    ),
     ("qubits", lambda d: d.drop_vars("t1"), "`qubits/t1` is missing"),
     ("qubits", lambda d: d.rename(t2_echo="t2_ecko"), "Did you mean `t2_echo`?"),
     ("qubits", with_array("t1_stderr", NEGATIVE), "`t1_stderr` must not be negative"),

@@ -96,11 +96,15 @@ def test_bundled_snapshots_are_small_and_documented(name):
     assert calibration.tree.attrs["source_sha256"] in text
 
 
-def test_a_156_qubit_snapshot_loads_quickly():
-    """Goal: 0.15 s on two cores, measured 0.10 s; the bound allows for a busy machine."""
-    seconds = []
-    for _ in range(5):
-        start = time.perf_counter()
-        read_calibration("ibm_boston")
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.5
+def test_reading_is_several_times_faster_than_through_xarray():
+    """Goal: 0.15 s for 156 qubits on two cores; measured 0.10 s against 0.74 s."""
+    (path,) = (SNAPSHOTS / "ibm_boston").glob("*/values.nc")
+
+    def seconds(read):
+        start = time.process_time()
+        read()
+        return time.process_time() - start
+
+    ours = min(seconds(lambda: Calibration.from_netcdf(path)) for _ in range(3))
+    theirs = min(seconds(lambda: xr.load_datatree(path, engine="h5netcdf")) for _ in range(2))
+    assert ours < theirs / 2
