@@ -10,8 +10,8 @@ from qdt_emu.circuit import NoisyCircuit, Structure, Values
 from qdt_emu.engines.density import quadrature
 from qdt_emu.engines.density_adjoint import pull_back
 from qdt_emu.engines.density_bind import Amounts, bind
-from qdt_emu.engines.density_slopes import amount_slopes
 from qdt_emu.engines.density_run import Kept, Program, merged, program, run
+from qdt_emu.engines.density_slopes import amount_slopes
 from qdt_emu.errors import InputError, QdtError
 
 Floats = NDArray[np.float64]
@@ -134,13 +134,14 @@ def sensitivities(
 
 
 def _plus(total: Amounts, weight: float, part: Amounts) -> Amounts:
-    return jax.tree.map(lambda a, b: a + weight * b, total, part)
+    summed: Amounts = jax.tree.map(lambda a, b: a + weight * b, total, part)
+    return summed
 
 
 def attribute(circuit: NoisyCircuit, figure: Figure, *, order: int = 5) -> Attribution:
-    """Return what each noise contributes to the change of a figure, by integrating over strength.
+    r"""Return what each noise contributes to the change of a figure, by integrating over strength.
 
-    $$ f(1) - f(0) = \\sum_k \\int_0^1 \\partial f / \\partial s_k (s, ..., s) ds $$
+    $$ f(1) - f(0) = \sum_k \int_0^1 \partial f / \partial s_k (s, ..., s) ds $$
 
     Args:
         circuit: The noisy circuit.

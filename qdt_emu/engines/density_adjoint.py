@@ -1,13 +1,14 @@
 """Derivatives of a linear functional of the final arrays with respect to every step's matrix."""
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qdt_emu.engines.density_order import Move, volume
-from qdt_emu.engines.density_run import Program, apply, matrix_of, merged, padded, share
-from qdt_emu.kernels.density import contract, overlap
+from qdt_emu.engines.density_run import Program, apply, matrix_of, merged, padded, spread
+from qdt_emu.kernels.density import overlap
 
 Floats = NDArray[np.float64]
 
@@ -41,7 +42,7 @@ def pull_back(
     with ThreadPoolExecutor(threads) as pool:
         held: dict[int, Floats] = {}
         saved: list[dict[int, Floats]] = []
-        for first, last in zip(cuts, cuts[1:], strict=False):
+        for first, last in pairwise(cuts):
             saved.append({k: a.copy() for k, a in held.items()})
             _forward(prog, moves[first:last], matrices, held, pool, threads)
         value, back = _ends(prog, held, weights)
@@ -52,7 +53,7 @@ def pull_back(
             for move, (x, sources) in zip(part[::-1], tape[::-1], strict=True):
                 m = matrix_of(prog.fused.steps[move.step], matrices, move.step)
                 y = back.pop(move.target)
-                slopes[move.step] = _slope(move, m, x, y, pool, threads)
+                slopes[move.step] = _slope(move, m, x, y, pool)
                 if not move.sources:
                     continue
                 z = _transposed(move, m, y, pool, threads)
@@ -114,23 +115,20 @@ def _transposed(
     """Return the derivative with respect to the input: the step's matrix transposed."""
     x = np.empty(volume(move.axes_in))
     wide = padded(np.swapaxes(matrix, -1, -2))
-    blocks = move.outer.shape[1]
+    outer, lanes = move.outer[::-1], move.lanes[::-1]
     for v in range(len(matrix)):
-        args = (y, x, wide[v], move.outer[::-1], move.cols[v], move.rows[v], move.lanes[::-1])
-        share(lambda a, b, args=args: contract(*args, a, b), blocks, x.size, pool, threads)
+        spread(y, x, wide[v], outer, move.cols[v], move.rows[v], lanes, pool, threads)
     return x
 
 
-def _slope(
-    move: Move, matrix: Floats, x: Floats, y: Floats, pool: ThreadPoolExecutor, threads: int
-) -> Floats:
+def _slope(move: Move, matrix: Floats, x: Floats, y: Floats, pool: ThreadPoolExecutor) -> Floats:
     """Return the derivative with respect to the step's matrix."""
     out = np.zeros_like(matrix)
     blocks = move.outer.shape[1]
     cuts = np.linspace(0, blocks, min(CHUNKS, blocks) + 1).astype(int).tolist()
     for v in range(len(matrix)):
         args = (x, y, move.outer, move.rows[v], move.cols[v], move.lanes)
-        jobs = [(a, b) for a, b in zip(cuts, cuts[1:], strict=False)]
-        parts = pool.map(lambda ab, args=args: overlap(*args, *ab), jobs)
-        out[v] = sum(parts)[: out.shape[1], : out.shape[2]]
+        jobs = [pool.submit(overlap, *args, a, b) for a, b in pairwise(cuts)]
+        for job in jobs:
+            out[v] += job.result()[: out.shape[1], : out.shape[2]]
     return out

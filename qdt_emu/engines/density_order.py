@@ -30,6 +30,8 @@ class Move:
         target: Array that results.
         axes_in: Axes of the product of the sources.
         axes_out: Axes of the target.
+        inputs: Wires that the matrix acts on, first most significant.
+        outputs: Wires that it yields, first most significant.
         controls: Control wires; the matrix of control value v is the v-th of the step.
         outer: Block positions in input and output, shape (2, blocks).
         rows: Row positions in the output, shape (control values, rows).
@@ -43,6 +45,8 @@ class Move:
     target: int
     axes_in: Axes
     axes_out: Axes
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
     controls: tuple[int, ...]
     outer: NDArray[np.int64]
     rows: NDArray[np.int64]
@@ -217,9 +221,20 @@ def _move(
         np.stack([_offsets([(r[s], r[2]) for r in part]) for s in (0, 1)])
         for part in (rest[:cut], rest[cut:])
     ]
-    same = axes_in == axes_out and ins == outs
     return Move(
-        k, sources, target, axes_in, axes_out, step.controls, both[0], rows, cols, both[1], same
+        step=k,
+        sources=sources,
+        target=target,
+        axes_in=axes_in,
+        axes_out=axes_out,
+        inputs=tuple(w for w, _ in ins),
+        outputs=tuple(w for w, _ in outs),
+        controls=step.controls,
+        outer=both[0],
+        rows=rows,
+        cols=cols,
+        lanes=both[1],
+        in_place=axes_in == axes_out and ins == outs,
     )
 
 

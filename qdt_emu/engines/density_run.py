@@ -1,20 +1,21 @@
 """The program of a structure, and its execution on NumPy arrays."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qdt_emu.circuit import Structure
-from qdt_emu.engines.density_bind import Recipe, recipe
 from qdt_emu.engines.density_fuse import Fused, Step, fuse
 from qdt_emu.engines.density_order import Axes, Move, layout, order, volume
+from qdt_emu.engines.density_recipe import Recipe, recipe
 from qdt_emu.kernels.density import contract
 
 Floats = NDArray[np.float64]
+Positions = NDArray[np.int64]
 Kept = tuple[tuple[int, ...], ...] | None
 
 SHARED = 1 << 15  # below this many entries a second thread costs more than it saves
@@ -102,25 +103,32 @@ def apply(
 ) -> Floats:
     """Return the array after one step; `x` is overwritten when the step works in place."""
     y = x if move.in_place else np.empty(volume(move.axes_out))
-    blocks = move.outer.shape[1]
     wide = padded(matrix)
     for v in range(len(matrix)):
-        args = (x, y, wide[v], move.outer, move.rows[v], move.cols[v], move.lanes)
-        share(lambda a, b, args=args: contract(*args, a, b), blocks, x.size, pool, threads)
+        spread(x, y, wide[v], move.outer, move.rows[v], move.cols[v], move.lanes, pool, threads)
     return y
 
 
-def share(
-    work: Callable[[int, int], None],
-    blocks: int,
-    size: int,
+def spread(
+    x: Floats,
+    y: Floats,
+    matrix: Floats,
+    outer: Positions,
+    rows: Positions,
+    cols: Positions,
+    lanes: Positions,
     pool: ThreadPoolExecutor | None,
     threads: int,
 ) -> None:
-    """Call `work(start, stop)` over all blocks, in the pool when there is enough to do."""
-    if pool is None or size < SHARED or blocks < 2 * threads:
-        work(0, blocks)
+    """Call `contract` on all blocks, in the pool when there is enough to do."""
+    blocks = outer.shape[1]
+    if pool is None or max(x.size, y.size) < SHARED or blocks < 2 * threads:
+        contract(x, y, matrix, outer, rows, cols, lanes, 0, blocks)
         return
     cuts = np.linspace(0, blocks, threads + 1).astype(int).tolist()
-    for job in [pool.submit(work, a, b) for a, b in zip(cuts, cuts[1:], strict=False)]:
+    jobs = [
+        pool.submit(contract, x, y, matrix, outer, rows, cols, lanes, a, b)
+        for a, b in pairwise(cuts)
+    ]
+    for job in jobs:
         job.result()

@@ -6,12 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdt_emu.circuit import Values
-from qdt_emu.engines import density_tables as tables
 from qdt_emu.engines.density_bind import (
     Amounts,
-    Group,
-    Index,
-    Recipe,
     both,
     edges,
     ending,
@@ -19,6 +15,7 @@ from qdt_emu.engines.density_bind import (
     kept,
     products,
 )
+from qdt_emu.engines.density_recipe import Group, Index, Recipe
 
 Floats = NDArray[np.float64]
 

@@ -16,7 +16,7 @@ _SIGN = np.array([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]],
 _SIGN2 = np.kron(_SIGN, _SIGN)
 
 DEPHASE = np.diag([1.0, 0, 0, 1])
-SWAP = np.arange(16).reshape(4, 4).T.ravel()
+SWAP = np.arange(16, dtype=np.int32).reshape(4, 4).T.ravel()
 
 
 def unitary(xp: ModuleType, u: Array) -> Array:

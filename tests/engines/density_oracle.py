@@ -167,6 +167,6 @@ def random_structure(rng, n, n_clbits, length, *, dynamic=True, count=6, termina
         mechanism = "gate" if noise else "ideal"
         slot = int(rng.integers(count))
         ops.append(Operation(kind, qubits, slot, clbit, tuple(conditions), mechanism))
-    for q in range(min(n, n_clbits)) if terminal else ():
-        ops.append(Operation(Kind.MEASURE, (q,), int(rng.integers(count)), q))
+    last = range(min(n, n_clbits)) if terminal else ()
+    ops += [Operation(Kind.MEASURE, (q,), int(rng.integers(count)), q) for q in last]
     return Structure(tuple(ops), n, n_clbits, tuple(range(n)))
