@@ -39,6 +39,15 @@ class Counts:
         truncation: Upper bound on the total variation distance the engine's cuts add.
         registers: (name, size) of each classical register from bit 0 up; empty for one register.
         sources: What is known of the error beyond shots and truncation (see `budget`).
+
+    Examples:
+        >>> counts = Counts({"00": 480, "11": 500, "01": 20}, Report("density"), Provenance())
+        >>> counts.expectation("ZZ")
+        0.96
+        >>> counts.marginal([0]).probabilities()
+        {'0': 0.48, '1': 0.52}
+        >>> counts.budget.missing
+        ('trajectories', 'parameters', 'model')
     """
 
     counts: Mapping[str, int]

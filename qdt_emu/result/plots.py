@@ -2,18 +2,17 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from qdt_emu.errors import InputError
 from qdt_emu.result import style
 from qdt_emu.result.budget import Budget
-from qdt_emu.result.counts import Counts
 from qdt_emu.result.device_map import device_map
-from qdt_emu.result.estimate import Estimate
 from qdt_emu.result.timeline import timeline
 
 __all__ = ["device_map", "error_budget_bars", "histogram", "timeline", "values"]
@@ -22,8 +21,49 @@ __all__ = ["device_map", "error_budget_bars", "histogram", "timeline", "values"]
 BITS_ON_LABEL = 16
 
 
+class Sampled(Protocol):
+    """Counts, as far as a histogram needs to know them."""
+
+    @property
+    def shots(self) -> int:
+        """Number of shots."""
+        ...
+
+    def probabilities(self) -> dict[str, float]:
+        """Return the observed frequency of each outcome."""
+        ...
+
+
+class Estimated(Protocol):
+    """Expectation values, as far as a picture needs to know them."""
+
+    @property
+    def paulis(self) -> tuple[str, ...]:
+        """Names of the values."""
+        ...
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """Shape (m,)."""
+        ...
+
+    @property
+    def stderr(self) -> NDArray[np.float64]:
+        """One sigma of sampling, shape (m,)."""
+        ...
+
+    @property
+    def ideal(self) -> NDArray[np.float64] | None:
+        """Values without noise, shape (m,)."""
+        ...
+
+    def total(self) -> NDArray[np.float64]:
+        """Return one sigma of all known sources, shape (m,)."""
+        ...
+
+
 def histogram(
-    distributions: Mapping[str, Counts | Mapping[str, float]],
+    distributions: Mapping[str, Sampled | Mapping[str, float]],
     *,
     top: int = 16,
     title: str = "",
@@ -55,7 +95,7 @@ def histogram(
     figure, ax = style.canvas(
         ax, min(12.0, max(6.0, 2.0 + 0.5 * len(labels))), 3.8 + 0.075 * longest
     )
-    barred = [name for name, d in distributions.items() if isinstance(d, Counts)]
+    barred = [name for name, d in distributions.items() if not isinstance(d, Mapping)]
     width = 0.78 / max(1, len(barred))
     places = np.arange(len(labels), dtype=float)
     legend: dict[str, Any] = {}
@@ -64,7 +104,7 @@ def histogram(
         if rest:
             heights = np.append(heights, max(0.0, 1.0 - heights.sum()))
         given = distributions[name]
-        if not isinstance(given, Counts):
+        if isinstance(given, Mapping):
             ends = (places - 0.42, places + 0.42)
             legend[name] = ax.hlines(heights, *ends, style.INK, lw=1.6, zorder=4)
             continue
@@ -105,8 +145,8 @@ def _legend(ax: Axes, entries: Mapping[str, Any], title: str) -> None:
         )
 
 
-def _probabilities(distribution: Counts | Mapping[str, float]) -> dict[str, float]:
-    if isinstance(distribution, Counts):
+def _probabilities(distribution: Sampled | Mapping[str, float]) -> dict[str, float]:
+    if not isinstance(distribution, Mapping):
         return distribution.probabilities()
     total = math.fsum(distribution.values())
     if abs(total - 1) > 1e-6:
@@ -131,9 +171,9 @@ def _label(key: str) -> str:
     return f"0x{int(key, 2):0{-(-len(key) // 4)}x}"
 
 
-def values(estimate: Estimate, *, title: str = "", ax: Axes | None = None) -> Figure:
+def values(estimate: Estimated, *, title: str = "", ax: Axes | None = None) -> Figure:
     """Draw expectation values with one sigma (thick: sampling; thin: all known sources)."""
-    m = len(estimate)
+    m = len(estimate.paulis)
     figure, ax = style.canvas(ax, 7.0, max(2.4, 1.2 + 0.34 * m))
     rows = np.arange(m)[::-1]
     ax.axvline(0, color=style.MUTED, lw=0.8)

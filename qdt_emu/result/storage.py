@@ -1,6 +1,7 @@
 """Results as text: JSON in, JSON out, files replaced in one step."""
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -16,22 +17,27 @@ VERSION = 1
 
 
 def plain(value: object) -> object:
-    """Return `value` in JSON types: dataclasses and mappings as objects, arrays as lists."""
+    """Return `value` in JSON types: dataclasses and mappings as objects, arrays as lists.
+
+    JSON has no NaN and no infinity; they become {"float": "nan"}, which every parser reads.
+    """
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
+        return plain(value.tolist())
     if isinstance(value, tuple | list):
         return [plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": str(value)}
     return value
 
 
 def write_text(kind: str, value: object) -> str:
     """Return `value` as JSON that says what it is."""
     body = cast("dict[str, object]", plain(value))
-    return json.dumps({"format": f"qdt_emu.{kind}", "version": VERSION} | body)
+    return json.dumps({"format": f"qdt_emu.{kind}", "version": VERSION} | body, allow_nan=False)
 
 
 def read_text(kind: str, text: str) -> dict[str, Any]:
@@ -41,7 +47,7 @@ def read_text(kind: str, text: str) -> dict[str, Any]:
         InputError: The text is not JSON, of another kind, or of a later version.
     """
     try:
-        data = json.loads(text)
+        data = json.loads(text, object_hook=_number)
     except json.JSONDecodeError as fault:
         raise InputError(
             f"A saved result must be JSON, but at line {fault.lineno}, column {fault.colno}: "
@@ -59,6 +65,10 @@ def read_text(kind: str, text: str) -> dict[str, Any]:
             f"Read it with the version of qdt-emu that wrote it."
         )
     return dict(data)
+
+
+def _number(found: dict[str, Any]) -> object:
+    return float(found["float"]) if found.keys() == {"float"} else found
 
 
 def write_file(path: str | os.PathLike[str], text: str) -> None:

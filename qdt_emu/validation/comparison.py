@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 class _Baseline:
     name: str
     p: Array
+    shots: int = 0  # how many samples of `p` are as noisy as the twin; 0 takes `p` as it is
     fitted: float | None = None
 
 
@@ -35,7 +36,8 @@ def compare(
         predicted: Of the twin: counts, or exact probabilities (then without its shot noise).
         measured: Counts of the processor.
         seed: Of the permutations and the bootstrap.
-        ideal: Of the circuit without noise; without it 'uniform' is the only baseline.
+        ideal: Of the circuit without noise, best as exact probabilities; without it 'uniform' is
+            the only baseline.
         confusion: (P(read 1 | 0), P(read 0 | 1)) of each classical bit, shape (n, 2).
         draws: Number of permutations and of bootstrap samples; 1000 if that takes below 2 s,
             never below 100, otherwise.
@@ -49,6 +51,11 @@ def compare(
 
     Cost:
         About 4 * draws * outcomes binomial samples: 50 ms for 64 outcomes, 2 s for 16 000.
+
+    Examples:
+        >>> verdict = compare({"0": 0.9, "1": 0.1}, {"0": 890, "1": 110}, seed=1)
+        >>> verdict.agrees, [skill.decision for skill in verdict.skills]
+        (True, ['better'])
     """
     keys, (p, q), (n1, n2) = distances.align(predicted, measured)
     if not n2:
@@ -56,12 +63,12 @@ def compare(
             "The measurement must be counts, but it is probabilities, whose shot noise is unknown. "
             "Give whole numbers of shots."
         )
-    against, notes = _baselines(measured, ideal, confusion, keys)
+    against, notes = _baselines(measured, ideal, confusion, keys, n1)
     draws = draws or int(np.clip(4e6 // len(keys), 100, 1000))
     null = resampling.null_distances(p, q, n1, n2, draws=draws, seed=seed)
     distance, floor = float(distances.total_variation(p, q)), float(null.mean())
     spread = _bootstrap(p, q, n1, n2, against, draws=draws, seed=seed + 1)
-    skills = tuple(_skill(b, distance, spread, _reference(b, q, n1, seed + 2)) for b in against)
+    skills = tuple(_skill(b, distance, spread, _reference(b, q, seed + 2)) for b in against)
     explained, explained_stderr = _explained(distance, floor, skills, spread)
     z, bits, rms = _worst(predicted, measured)
     if (rare := float(q[q * n2 < 3.5].sum())) > 0.5:
@@ -96,19 +103,28 @@ def compare(
 
 
 def _baselines(
-    measured: Distribution, ideal: Distribution | None, confusion: ArrayLike | None, keys: list[str]
+    measured: Distribution,
+    ideal: Distribution | None,
+    confusion: ArrayLike | None,
+    keys: list[str],
+    n1: int,
 ) -> tuple[list[_Baseline], list[str]]:
-    out, notes = [_Baseline("uniform", baselines.uniform(keys))], []
+    out, notes = [_Baseline("uniform", baselines.uniform(keys), n1)], []
     if ideal is None:
         return out, ["no ideal distribution was given: uniform is the only baseline"]
-    out.append(_Baseline("ideal", baselines.ideal(ideal, keys)))
+    if sampled := distances.probabilities(ideal)[1]:
+        n1 = 0  # it carries shot noise already
+        notes.append(
+            f"the ideal distribution is {sampled} shots: its own noise enters its baselines"
+        )
+    out.append(_Baseline("ideal", baselines.ideal(ideal, keys), n1))
     if confusion is None:
         notes.append("no readout confusion was given: the baseline ideal + readout is missing")
     else:
         p = baselines.ideal_readout(ideal, np.asarray(confusion, dtype=float), keys)
-        out.append(_Baseline("ideal + readout", p))
+        out.append(_Baseline("ideal + readout", p, n1))
     p, fraction = baselines.ideal_depolarized(ideal, measured, keys)
-    out.append(_Baseline("ideal + depolarizing", p, fraction))
+    out.append(_Baseline("ideal + depolarizing", p, n1, fraction))
     return out, notes
 
 
@@ -121,16 +137,16 @@ def _bootstrap(
     for first, second in resampling.redrawn(p, q, n1, n2, draws=draws, seed=seed):
         found["twin"].append(distances.total_variation(first, second))
         for b in against:
-            sampled = resampling.sample(rng, b.p, n1, len(second)) if n1 else b.p[None]
+            sampled = resampling.sample(rng, b.p, b.shots, len(second)) if b.shots else b.p[None]
             found[b.name].append(distances.total_variation(sampled, second))
     return {name: np.concatenate(blocks) for name, blocks in found.items()}
 
 
-def _reference(baseline: _Baseline, q: Array, n1: int, seed: int) -> float:
+def _reference(baseline: _Baseline, q: Array, seed: int) -> float:
     """Return the distance of a baseline, with as many shots as the twin had (mean of 50 draws)."""
-    if not n1:
+    if not baseline.shots:
         return float(distances.total_variation(baseline.p, q))
-    sampled = resampling.sample(np.random.default_rng(seed), baseline.p, n1, 50)
+    sampled = resampling.sample(np.random.default_rng(seed), baseline.p, baseline.shots, 50)
     return float(distances.total_variation(sampled, q).mean())
 
 

@@ -190,7 +190,9 @@ class Verdict:
         """Draw the twin's distance beside those of the baselines, over the shot-noise floor."""
         from qdt_emu.validation import plots  # noqa: PLC0415 - matplotlib costs 0.35 s
 
-        return plots.distances(self, title=title, ax=ax)
+        baselines = [(s.baseline, s.distance, s.skill) for s in self.skills]
+        twin = (self.distance, self.stderr)
+        return plots.distances(twin, self.floor, baselines, title=title, ax=ax)
 
 
 _KINDS = ("better", "worse", "undecided")

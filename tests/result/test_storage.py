@@ -2,6 +2,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import qdt_emu
@@ -25,6 +26,15 @@ def test_foreign_text_is_refused_with_a_reason(text, says):
         return
     with pytest.raises(InputError, match=r"qdt_emu\.estimate"):
         Estimate.from_json(text)
+
+
+def test_numbers_that_json_lacks_survive_in_json_that_everybody_reads():
+    text = storage.write_text("x", {"a": np.array([np.nan, 1.0]), "b": -np.inf})
+    assert "NaN" not in text
+    assert "Infinity" not in text
+    data = storage.read_text("x", text)
+    assert np.isnan(data["a"][0])
+    assert data["b"] == -np.inf
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):

@@ -145,6 +145,13 @@ def test_sampled_twins_meet_baselines_of_as_many_shots():
     assert worse <= 4  # 2.5 % expected each
 
 
+def test_a_sampled_ideal_distribution_is_noted_and_not_made_noisier():
+    verdict = compare(table(truth()), measured(), seed=1, ideal={"0" * N: 60, "1" * N: 40})
+    ideal = total_variation({"0" * N: 60, "1" * N: 40}, measured())
+    assert verdict.skills[1].distance == pytest.approx(ideal)
+    assert any("100 shots" in note for note in verdict.notes)
+
+
 def test_verdicts_are_reproducible_and_survive_json(tmp_path):
     options = {"ideal": IDEAL, "confusion": CONFUSION, "draws": 200}
     first = compare(table(truth()), measured(), seed=7, **options)
