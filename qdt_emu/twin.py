@@ -18,11 +18,11 @@ from qdt_emu.circuit.compile import (
     Options,
     compile_circuit,
     fingerprint,
-    pauli_codes,
 )
 from qdt_emu.circuit.noiseless import noiseless
 from qdt_emu.circuit.noisy import measured_qubits
-from qdt_emu.circuit.read import read_circuit
+from qdt_emu.circuit.observables import pauli_codes, pauli_labels, readout_map, resting_factor
+from qdt_emu.circuit.read import is_text, read_circuit
 from qdt_emu.device import Device, Policy, build, ideal, what_if
 from qdt_emu.device.target import to_target
 from qdt_emu.engines.run import Account, estimate, sample
@@ -109,15 +109,16 @@ class Twin:
             options: Layout, scheduling, decoupling.
         """
         options = options or Options()
-        own = circuit if isinstance(circuit, str) else None
-        read = None if own else read_circuit(circuit)
-        key = (own or fingerprint(read), measured, options)  # type: ignore[arg-type]
+        # Text is its own identity; a file or a circuit object may have changed meanwhile.
+        text = circuit if isinstance(circuit, str) and is_text(circuit) else None
+        read = read_circuit(circuit) if text is None else None
+        key = (text if read is None else fingerprint(read), measured, options)
         if key in self._compiled:
             self._compiled.move_to_end(key)
             return self._compiled[key]
-        found = compile_circuit(
-            read or read_circuit(circuit), self.device, self.target, options, measured=measured
-        )
+        if read is None:
+            read = read_circuit(circuit)
+        found = compile_circuit(read, self.device, self.target, options, measured=measured)
         self._compiled[key] = found
         while len(self._compiled) > KEEP_COMPILED:
             self._compiled.popitem(last=False)
@@ -222,16 +223,14 @@ class Twin:
             Values with their standard errors; those of a `SparsePauliOp` in the order of its terms,
             without its coefficients.
         """
-        labels = paulis.paulis.to_labels() if isinstance(paulis, SparsePauliOp) else list(paulis)
-        if not labels or any(not isinstance(x, str) for x in labels):
-            raise InputError(f"`paulis` must be one or more Pauli strings, but is {paulis!r}.")
-        seed = _seed(seed)
+        labels, trajectories, seed = pauli_labels(paulis), _trajectories(shots), _seed(seed)
         compiled = self.compile(circuit, measured=False, options=options)
         device = self._job(seed)
         noisy = compiled.bind(binding, device=device)
         active, full = pauli_codes(labels, compiled, len(compiled.places))
-        gain = _readout_map(device) if readout else np.tile([1.0, 0.0], (device.n_qubits, 1))
-        trajectories = shots or DEFAULT_TRAJECTORIES
+        gain = np.tile([1.0, 0.0], (device.n_qubits, 1))
+        if readout:
+            gain = readout_map(device, np.any(full, axis=0))
         values, stderr, account = estimate(
             noisy,
             active,
@@ -241,7 +240,7 @@ class Twin:
             engine=engine,
             memory=memory,
         )
-        values *= _untouched(full, compiled, gain, device)
+        values *= resting_factor(full, compiled, gain, device)
         budgets = tuple(
             Budget(trajectories=float(s), truncation=account.truncation, of=f"<{p}>")
             for p, s in zip(labels, stderr, strict=True)
@@ -328,9 +327,11 @@ class Twin:
         notes = [
             f"{n.where}: {n.reason} ({n.case})"
             for n in self.device.notes
-            if n.case == "what_if"
+            if not n.qubits
             or ((n.gate, n.qubits) in gates if n.gate else used.intersection(n.qubits))
         ]
+        if bare := sorted({s.name for s in compiled.steps if s.noiseless(self.device)}):
+            notes.append(f"without noise, as allowed: {', '.join(bare)}")
         if not compiled.as_given:
             notes.append(f"transpiled: qubits {list(compiled.places)} of '{self.name}'")
         return Report(
@@ -365,20 +366,9 @@ def _seed(seed: int | None) -> int:
     return int(seed)
 
 
-def _readout_map(device: Device) -> np.ndarray:
-    """Return (1 - p01 - p10, p10 - p01) of each qubit: what misreading makes of Z."""
-    p01, p10 = np.asarray(device.parameters.assignment, float).T
-    return np.stack([1 - p01 - p10, p10 - p01], axis=1)
-
-
-def _untouched(
-    full: np.ndarray, compiled: Compiled, gain: np.ndarray, device: Device
-) -> np.ndarray:
-    """Return the factor of the qubits no gate has touched: they rest in equilibrium."""
-    out = np.ones(len(full))
-    rest = sorted(set(range(device.n_qubits)) - set(compiled.structure.qubits))
-    polarisation = 1 - 2 * np.asarray(device.parameters.excited, float)
-    for q in rest:
-        z = gain[q, 0] * polarisation[q] + gain[q, 1]
-        out *= np.where(full[:, q] == 3, z, np.where(full[:, q] == 0, 1.0, gain[q, 1]))
-    return out
+def _trajectories(shots: int | None) -> int:
+    if shots is None:
+        return DEFAULT_TRAJECTORIES
+    if not isinstance(shots, int | np.integer) or isinstance(shots, bool) or shots < 1:
+        raise InputError(f"`shots` must be a whole number of at least 1, but is {shots!r}.")
+    return int(shots)

@@ -4,11 +4,13 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from qiskit import QuantumCircuit
-from qiskit.circuit import IfElseOp
+from qiskit.circuit import Clbit, Gate, IfElseOp
+from qiskit.circuit.classical import expr
+from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.transpiler import Target
 
 from qdt_emu.circuit.lower import lower
@@ -16,9 +18,17 @@ from qdt_emu.circuit.noisy import NoisyCircuit, Structure
 from qdt_emu.circuit.recipe import Recipe
 from qdt_emu.circuit.schedule import schedule
 from qdt_emu.circuit.steps import Step, steps_of
-from qdt_emu.circuit.transpile import decouple, fits_open_set, is_physical, transpile_for
+from qdt_emu.circuit.transpile import (
+    SEQUENCES,
+    decouple,
+    fits_open_set,
+    is_physical,
+    transpile_for,
+)
 from qdt_emu.device import Device
 from qdt_emu.errors import InputError
+
+_STANDARD = frozenset(get_standard_gate_name_mapping())
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,22 @@ class Options:
     decoupling: str | None = None
     allow_noiseless: frozenset[str] = frozenset()
     transpiler_seed: int = 0
+
+    def __post_init__(self) -> None:
+        allowed: dict[str, tuple[object, ...]] = {
+            "optimization_level": (0, 1, 2, 3),
+            "schedule": ("alap", "asap"),
+            "decoupling": (None, *SEQUENCES),
+        }
+        for name, choices in allowed.items():
+            if (value := getattr(self, name)) not in choices:
+                raise InputError(f"`{name}` must be one of {choices}, but is {value!r}.")
+        if self.layout is not None:
+            layout = tuple(self.layout)
+            if not all(isinstance(q, int | np.integer) for q in layout):
+                raise InputError(f"`layout` must hold qubit numbers, but is {layout}.")
+            object.__setattr__(self, "layout", tuple(int(q) for q in layout))
+        object.__setattr__(self, "allow_noiseless", frozenset(self.allow_noiseless))
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +126,12 @@ def compile_circuit(
         options: How.
         measured: True for counts; False for observables of the final state, where measurements at
             the end are removed first.
+
+    Raises:
+        InputError: The circuit does not fit the device or the options.
+        UnsupportedError: An operation that has no model here.
     """
+    _check_angles(circuit)
     if not measured and "measure" in circuit.count_ops():
         circuit = circuit.remove_final_measurements(inplace=False)
     as_given = options.layout is None and (
@@ -116,7 +147,12 @@ def compile_circuit(
             optimization_level=options.optimization_level,
             seed=options.transpiler_seed,
         )
-        places = tuple(physical.layout.final_index_layout(filter_ancillas=True))
+        found = physical.layout  # None where the target leaves nothing to choose
+        places = tuple(
+            range(circuit.num_qubits)
+            if found is None
+            else found.final_index_layout(filter_ancillas=True)
+        )
     if options.decoupling:
         physical = decouple(physical, target, options.decoupling)
     steps = steps_of(physical, device, allow_noiseless=options.allow_noiseless)
@@ -152,7 +188,7 @@ def _rows(circuit: QuantumCircuit) -> Iterator[str]:
         operation = item.operation
         places = [qubits[q] for q in item.qubits], [clbits[c] for c in item.clbits]
         if isinstance(operation, IfElseOp):
-            yield f"if {operation.condition} {places}"
+            yield f"if {_condition(operation.condition, clbits)} {places}"
             for block in operation.blocks:
                 yield "block"
                 yield from _rows(block)
@@ -161,27 +197,25 @@ def _rows(circuit: QuantumCircuit) -> Iterator[str]:
             p.tobytes().hex() if isinstance(p, np.ndarray) else str(p) for p in operation.params
         ]
         yield f"{operation.name} {params} {getattr(operation, 'unit', '')} {places}"
+        own = isinstance(operation, Gate) and operation.name not in _STANDARD
+        if own and operation.definition is not None:  # the name does not say what it does
+            yield "definition"
+            yield from _rows(operation.definition)
 
 
-def pauli_codes(
-    paulis: list[str], compiled: Compiled, n_qubits: int
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return Pauli strings (leftmost = highest qubit) as codes 0..3 for I, X, Y, Z.
+def _condition(condition: Any, clbits: Mapping[Clbit, int]) -> str:
+    if isinstance(condition, expr.Expr):
+        return repr(condition)
+    target, value = condition
+    bits = (target,) if isinstance(target, Clbit) else tuple(target)
+    return f"{[clbits.get(b, b) for b in bits]} == {int(value)}"
 
-    Returns:
-        The codes on the active qubits, shape (m, n_active), and on all physical qubits,
-        shape (m, n_device).
 
-    Raises:
-        InputError: A wrong length or letter.
-    """
-    full = np.zeros((len(paulis), compiled.device.n_qubits), np.uint8)
-    for k, text in enumerate(paulis):
-        if len(text) != n_qubits or set(text) - set("IXYZ"):
-            raise InputError(
-                f"A Pauli string must have {n_qubits} letters of I, X, Y, Z (leftmost = highest "
-                f"qubit), but is {text!r}."
-            )
-        for q, letter in enumerate(reversed(text)):
-            full[k, compiled.places[q]] = "IXYZ".index(letter)
-    return full[:, list(compiled.structure.qubits)], full
+def _check_angles(circuit: QuantumCircuit) -> None:
+    """Refuse angles that are no numbers before Qiskit's transpiler meets them."""
+    for item in circuit.data:
+        for angle in item.operation.params:
+            if isinstance(angle, float) and not np.isfinite(angle):
+                raise InputError(
+                    f"Gate angles must be finite, but `{item.operation.name}` has {angle}."
+                )

@@ -1,6 +1,8 @@
 """Circuits from objects, OpenQASM text and files, with one clear error each."""
 
 import re
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +40,14 @@ def read_circuit(source: Any) -> QuantumCircuit:
             f"A circuit must be a QuantumCircuit, OpenQASM text or a path, but is a "
             f"{type(source).__name__}."
         )
-    if "OPENQASM" in source or "\n" in source or ";" in source:
+    if is_text(source):
         return _parse(source, "the text given")
     return read_circuit(Path(source))
+
+
+def is_text(source: str) -> bool:
+    """Return whether a string is OpenQASM text rather than a path."""
+    return "OPENQASM" in source or "\n" in source or ";" in source
 
 
 def _text_of(path: Path) -> str:
@@ -77,17 +84,34 @@ def _parse2(text: str, where: str) -> QuantumCircuit:
 
 def _parse3(text: str, where: str) -> QuantumCircuit:
     try:
-        circuit = qasm3.loads(text)
+        # The parser also prints what it raises.
+        with redirect_stderr(StringIO()):
+            circuit = qasm3.loads(text)
     except qasm3.QASM3ImporterError as reason:
         raise InputError(f"{where} cannot be read as OpenQASM 3: {_short(reason)}") from None
     except Exception as reason:
         # The importer's parser lets errors of its own and of its grammar through.
-        raise InputError(f"{where} is not valid OpenQASM 3: {_short(reason)}") from None
-    if re.search(r"\$\d", text):
+        raise InputError(f"{where} is not valid OpenQASM 3: {_syntax(reason)}") from None
+    if re.search(r"\$\d", re.sub(r"//.*", "", text)):
         circuit.metadata = {**(circuit.metadata or {}), PHYSICAL: True}
     return circuit
 
 
+def _syntax(reason: BaseException) -> str:
+    """Return what is wrong, and where: the parser's own exception holds nothing but its cause."""
+    cancelled = reason.__context__
+    recognition = cancelled.args[0] if cancelled is not None and cancelled.args else None
+    token = getattr(recognition, "offendingToken", None)
+    if token is None:
+        return f"{type(reason).__name__}: {_short(reason)}"
+    found = "the end of the text" if token.text == "<EOF>" else repr(token.text)
+    return f"line {token.line}, column {token.column + 1}: unexpected {found}."
+
+
 def _short(reason: BaseException) -> str:
-    text = " ".join(str(reason).split()) or type(reason).__name__
+    text = " ".join(str(reason).split()).strip("'\"") or type(reason).__name__
+    # Both parsers write 'line,column: ...', with columns from 0.
+    if place := re.match(r"(?:<input>:)?(\d+),(\d+):\s*", text):
+        line, column = place.group(1), int(place.group(2)) + 1
+        text = f"line {line}, column {column}: {text[place.end() :]}"
     return text if len(text) <= 300 else f"{text[:300]}..."

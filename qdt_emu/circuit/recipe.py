@@ -7,6 +7,7 @@ of parameters and angles, on NumPy for a run and on JAX for gradients and batche
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -107,9 +108,18 @@ class Recipe:
             binding: A number for each name in `free`.
 
         Raises:
-            InputError: A free parameter without a value, or a value that is not finite.
+            InputError: A free parameter without a value, an unknown one, or a value that is not a
+                finite number.
         """
         binding = dict(binding or {})
+        if unknown := [name for name in binding if name not in self.free]:
+            raise InputError(
+                f"`binding` must name free parameters of the circuit ({', '.join(self.free)}), but "
+                f"names {unknown[0]!r}."
+            )
+        for name, value in binding.items():
+            if not isinstance(value, Real):
+                raise InputError(f"`binding` must hold real numbers, but {name} is {value!r}.")
         if missing := [name for name in self.free if name not in binding]:
             raise InputError(
                 f"The circuit's parameter(s) {missing} have no value. Bind the circuit or pass "

@@ -26,6 +26,7 @@ from qdt_emu.device import Device
 from qdt_emu.device.device import VIRTUAL
 from qdt_emu.errors import InputError, UnsupportedError
 
+NOT_GATES = frozenset({"measure", "reset", "delay", "barrier", "branch"})
 UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "ps": 1e-12}
 
 
@@ -69,6 +70,15 @@ class Step:
         """Bits that this step, or a branch of it, writes."""
         inner = {c for branch in self.branches for step in branch for c in step.writes}
         return tuple(sorted({*self.clbits} | inner))
+
+    def noiseless(self, device: Device) -> bool:
+        """Whether it is a gate, here or in a branch, that was let through without noise."""
+        inner = (s for branch in self.branches for s in branch)
+        return (
+            self.row < 0
+            and not device.open_set
+            and (self.name not in NOT_GATES or any(s.noiseless(device) for s in inner))
+        )
 
     @property
     def virtual(self) -> bool:

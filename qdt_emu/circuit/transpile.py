@@ -1,12 +1,12 @@
 """A user's circuit onto the device: Qiskit lays out, routes, translates and decouples."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from qiskit import QuantumCircuit
-from qiskit.circuit import Barrier, Delay, Gate, IfElseOp
+from qiskit.circuit import Barrier, Delay, Gate, IfElseOp, Measure, Reset
 from qiskit.circuit.library import XGate, YGate
+from qiskit.exceptions import QiskitError
 from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
-from qiskit.transpiler.exceptions import TranspilerError
 from qiskit.transpiler.passes import ALAPScheduleAnalysis, PadDynamicalDecoupling
 
 from qdt_emu.circuit.read import PHYSICAL
@@ -19,41 +19,46 @@ SEQUENCES = {"XX": (XGate, XGate), "XY4": (XGate, YGate, XGate, YGate)}
 def is_physical(circuit: QuantumCircuit, device: Device) -> bool:
     """Return whether the circuit is already on the device's qubits, in its native gates.
 
-    True for a circuit read from text with hardware qubits, and for one with as many qubits as the
-    device that uses native gates only.
+    True for a circuit read from text with hardware qubits, for one that Qiskit has laid out, and
+    for one with as many qubits as the device that uses native gates on their own places only
+    (excluded places count, so that the error names them).
     """
     if (circuit.metadata or {}).get(PHYSICAL) or circuit.layout is not None:
-        return circuit.num_qubits <= device.n_qubits
+        return bool(circuit.num_qubits <= device.n_qubits)
     if circuit.num_qubits != device.n_qubits:
         return False
-    return all(_native(item.operation, device) for item in circuit.data)
+    if device.open_set:
+        return fits_open_set(circuit, device)
+    return all(
+        (name, on) in device.row or (name, on) in device.excluded for name, on in _gates(circuit)
+    )
 
 
-def _native(operation: object, device: Device) -> bool:
-    if isinstance(operation, IfElseOp):
-        return all(_native(x.operation, device) for b in operation.blocks for x in b.data)
-    if isinstance(operation, Gate):
-        return operation.name in device.native_gates or (
-            device.open_set and operation.num_qubits <= 2 and not device.couplers
-        )
-    return True
+def _gates(
+    circuit: QuantumCircuit, places: Sequence[int] | None = None
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield (name, qubits) of everything that needs a place."""
+    place = dict(zip(circuit.qubits, places or range(circuit.num_qubits), strict=True))
+    for item in circuit.data:
+        on = tuple(place[q] for q in item.qubits)
+        if isinstance(item.operation, IfElseOp):
+            for block in item.operation.blocks:
+                yield from _gates(block, on)
+        elif isinstance(item.operation, Gate):
+            if on:
+                yield item.operation.name, on
+        elif not isinstance(item.operation, Barrier | Delay | Measure | Reset):
+            yield item.operation.name, on
 
 
 def fits_open_set(circuit: QuantumCircuit, device: Device) -> bool:
     """Return whether an ideal device can take the circuit as it is."""
     if not device.open_set or circuit.num_qubits > device.n_qubits:
         return False
-    coupled = {*device.couplers, *((b, a) for a, b in device.couplers)}
-    place = {q: k for k, q in enumerate(circuit.qubits)}
-    for item in circuit.data:
-        if isinstance(item.operation, Barrier | Delay):
-            continue
-        if len(item.qubits) > 2 and not isinstance(item.operation, IfElseOp):
-            return False
-        pair = tuple(place[q] for q in item.qubits)
-        if len(pair) == 2 and coupled and pair not in coupled:
-            return False
-    return True
+    return all(
+        len(on) == 1 or (len(on) == 2 and (not device.couplers or on in device.coupler_row))
+        for _, on in _gates(circuit)
+    )
 
 
 def transpile_for(
@@ -91,7 +96,7 @@ def transpile_for(
             seed_transpiler=seed,
         )
         return passes.run(circuit)
-    except TranspilerError as reason:
+    except QiskitError as reason:
         raise InputError(
             f"The circuit cannot be put onto '{target.description}': "
             f"{' '.join(str(reason.message).split())}. A part of the device may be disconnected "
@@ -120,7 +125,8 @@ def decouple(circuit: QuantumCircuit, target: Target, sequence: str) -> QuantumC
         sequence: 'XX' or 'XY4'.
 
     Raises:
-        InputError: An unknown sequence, or one the device has no pulses for.
+        InputError: An unknown sequence, one the device has no pulses for, or a circuit without
+            fixed times.
     """
     if sequence not in SEQUENCES:
         raise InputError(f"`decoupling` must be one of {list(SEQUENCES)}, but is {sequence!r}.")
@@ -130,10 +136,21 @@ def decouple(circuit: QuantumCircuit, target: Target, sequence: str) -> QuantumC
             f"Decoupling with {sequence} needs {missing}, which '{target.description}' does not "
             f"have. Use 'XX'."
         )
+    if circuit.has_control_flow_op():
+        raise InputError(
+            "Decoupling pulses need fixed times, but the circuit has branches. Leave `decoupling` "
+            "out, or add the pulses yourself."
+        )
     manager = PassManager(
         [
             ALAPScheduleAnalysis(target=target),
             PadDynamicalDecoupling(target=target, dd_sequence=pulses),
         ]
     )
-    return manager.run(circuit)
+    try:
+        return manager.run(circuit)
+    except QiskitError as reason:
+        raise InputError(
+            f"Decoupling pulses cannot be placed on '{target.description}': "
+            f"{' '.join(str(reason.message).split())}. Leave `decoupling` out."
+        ) from None

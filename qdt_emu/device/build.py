@@ -366,5 +366,5 @@ def _note(
     on = tuple(int(q) for q in qubits)
     of = f"{what} of {gate}" if gate else what
     where = f"{of} of qubit {on[0]}" if len(on) == 1 else f"{of} on {on[0]}, {on[1]}"
-    numbers = (None if x is None else float(x) for x in (old, new))
-    return Note(case, where, *numbers, reason, on, gate)
+    before, after = (None if x is None else float(x) for x in (old, new))
+    return Note(case, where, before, after, reason, on, gate)

@@ -12,6 +12,7 @@ import numpy as np
 from qdt_emu.device.parameters import Parameters
 from qdt_emu.errors import InputError
 from qdt_emu.noise.coherent import Frame
+from qdt_emu.noise.fluctuation import drawn_t1, shifted_t2
 
 # Exchanging the qubits of these gates changes nothing: both orders are one physical gate.
 SYMMETRIC = frozenset({"cz", "rzz", "swap", "iswap", "cp"})
@@ -173,9 +174,9 @@ class Device:
         spread = self.parameters.t1_spread
         if spread is None:
             return self
-        factor = np.exp(np.asarray(spread) * rng.standard_normal(self.n_qubits))
-        t1, t2 = with_t1(self.parameters, np.asarray(self.parameters.t1) * factor)
-        return self.with_parameters(replace(self.parameters, t1=t1, t2=t2))
+        p = self.parameters
+        t1 = drawn_t1(rng.standard_normal(self.n_qubits), p.t1, spread)
+        return self.with_parameters(replace(p, t1=t1, t2=shifted_t2(p.t2, p.t1, t1)))
 
     def require(self, name: str, qubits: tuple[int, ...]) -> int:
         """Return the row of an instruction, or say by name why it cannot be used.
@@ -222,10 +223,3 @@ def _frozen(leaf: Any) -> Any:
     view = leaf.view()
     view.setflags(write=False)
     return view
-
-
-def with_t1(parameters: Parameters, t1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (t1, t2) for new `t1` with the pure dephasing rate 1/t2 - 1/(2 t1) kept."""
-    with np.errstate(divide="ignore"):
-        dephasing = 1 / np.asarray(parameters.t2) - 0.5 / np.asarray(parameters.t1)
-        return t1, 1 / (np.maximum(dephasing, 0.0) + 0.5 / t1)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qdt_emu.device.device import SYMMETRIC, Device, Note, with_t1
+from qdt_emu.device.device import SYMMETRIC, Device, Note
 from qdt_emu.errors import InputError
 from qdt_emu.noise.depolarizing import residual_depolarizing
+from qdt_emu.noise.fluctuation import shifted_t2
 from qdt_emu.noise.infidelity import average_gate_fidelity
 from qdt_emu.noise.relaxation import relaxation_process_fidelity
 
@@ -86,8 +87,8 @@ def _change(device: Device, name: str, value: Any) -> Device:
     if name in SCALARS:
         new = replace(p, **{name: np.asarray(_checked(name, value, "the device"))})
     elif name == "t1":
-        t1, t2 = with_t1(p, _per_qubit(device, name, value))
-        new = replace(p, t1=t1, t2=t2)
+        t1 = _per_qubit(device, name, value)
+        new = replace(p, t1=t1, t2=shifted_t2(p.t2, p.t1, t1))
     elif name in PER_QUBIT:
         new = replace(p, **{name: _per_qubit(device, name, value)})
     elif name == "assignment":

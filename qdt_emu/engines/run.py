@@ -131,7 +131,7 @@ def sample(
     begin = time.perf_counter()
     structure = circuit.structure
     limit = free_memory() if memory is None else memory
-    bits = _records(shots, structure.n_clbits, limit)
+    bits = _records(shots, structure, limit)
     done: list[tuple[Choice, Records]] = []
     before = prepared.cache_info().misses
     for k, part in enumerate(components(structure)):
@@ -194,10 +194,11 @@ def estimate(
     return values, np.sqrt(relative), _account([*done], begin, before)
 
 
-def _records(shots: int, n_clbits: int, limit: int) -> NDArray[np.uint8]:
+def _records(shots: int, structure: Structure, limit: int) -> NDArray[np.uint8]:
+    n_clbits = structure.n_clbits
     if not isinstance(shots, int | np.integer) or isinstance(shots, bool) or shots < 1:
         raise InputError(f"`shots` must be a whole number of at least 1, but is {shots!r}.")
-    if n_clbits == 0:
+    if not any(op.kind is Kind.MEASURE for op in structure.operations):
         raise InputError(
             "The circuit measures nothing, so it has no counts. Add measurements, or use "
             "`estimate` for expectation values."

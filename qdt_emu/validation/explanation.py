@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qdt_emu.circuit import Compiled, NoisyCircuit
-from qdt_emu.circuit.compile import pauli_codes
+from qdt_emu.circuit.observables import pauli_codes
 from qdt_emu.engines.attribution import (
     Attribution,
     Figure,

@@ -170,7 +170,7 @@ def _decay_time(
     # An unequal length of the circuits is no problem: late qubits wait in |0>, and idling at the
     # end is the same in no experiment that starts as late as possible.
     with np.errstate(invalid="ignore", divide="ignore"):
-        return -expected / np.log((z[2] - z[1]) / (z[1] - z[0]))
+        return np.asarray(-expected / np.log((z[2] - z[1]) / (z[1] - z[0])))
 
 
 def _classes(device: Device) -> list[list[int]]:
@@ -258,9 +258,9 @@ def _gate_rows(device: Device, calibration: Calibration, target: Target) -> list
 
 def _published_infidelity(calibration: Calibration) -> dict[tuple[str, tuple[int, ...]], float]:
     """Return the calibration's own numbers by gate and qubits, independent of `device.build`."""
-    places = {
+    places: dict[str, list[tuple[int, ...]]] = {
         "gates_1q": [(q,) for q in range(calibration.n_qubits)],
-        "gates_2q": list(calibration.edges),
+        "gates_2q": [*calibration.edges],
     }
     out: dict[tuple[str, tuple[int, ...]], float] = {}
     for group, qubits in places.items():
@@ -315,4 +315,5 @@ def _close(
 def _embedded(ptm: Floats, on: tuple[int, ...], whole: tuple[int, ...]) -> Floats:
     if on == whole:
         return ptm
-    return np.kron(ptm, np.eye(4)) if on[0] == whole[0] else np.kron(np.eye(4), ptm)
+    rest = np.eye(4)
+    return np.asarray(np.kron(ptm, rest) if on[0] == whole[0] else np.kron(rest, ptm), float)
