@@ -1,6 +1,7 @@
 """A map of the processor: qubits and couplers coloured by what they are worth."""
 
 from collections.abc import Collection, Iterable, Mapping
+from math import hypot
 
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -32,7 +33,8 @@ def device_map(
         edges: Every coupler, as a pair of qubits.
         qubits: Value of each qubit; a missing or NaN value is drawn grey.
         couplers: Value of each coupler; both directions of a pair are averaged.
-        coordinates: Place (x, y) of each qubit, y downwards; computed from `edges` otherwise.
+        coordinates: Place (x, y) of each qubit, y downwards, in any unit; computed from `edges`
+            otherwise.
         highlight: Qubits to ring.
         title: Above the picture.
         qubit_label: Quantity and unit of `qubits`.
@@ -49,6 +51,7 @@ def device_map(
     at = places(nodes, pairs) if coordinates is None else dict(coordinates)
     if lost := [q for q in nodes if q not in at]:
         raise InputError(f"`coordinates` must hold every qubit, but {len(lost)} miss: {lost[0]}.")
+    at = _scaled(at, pairs)
     width, height = (
         max(p[i] for p in at.values()) - min(p[i] for p in at.values()) for i in (0, 1)
     )
@@ -68,6 +71,13 @@ def device_map(
     _draw_qubits(ax, at, nodes, _finite(qubits or {}), size, qubit_label, set(highlight))
     style.title(ax, title)
     return figure
+
+
+def _scaled(at: Mapping[int, Place], pairs: list[Edge]) -> dict[int, Place]:
+    """Return places in units of the median coupler, for whatever unit they came in."""
+    lengths = sorted(hypot(at[a][0] - at[b][0], at[a][1] - at[b][1]) for a, b in pairs)
+    unit = (lengths[len(lengths) // 2] if lengths else 1.0) or 1.0
+    return {q: (x / unit, y / unit) for q, (x, y) in at.items()}
 
 
 def _draw_couplers(
