@@ -15,6 +15,7 @@ from qdt_emu.calibrations.calibration import Calibration
 from qdt_emu.calibrations.measured import Layout, assemble
 from qdt_emu.calibrations.readers.ibm_configuration import read_configuration, timing_of
 from qdt_emu.calibrations.readers.ibm_rules import DEFINITIONS, SPECIAL, VIRTUAL
+from qdt_emu.calibrations.readers.ibm_shape import shape_faults
 from qdt_emu.calibrations.readers.ibm_values import (
     Values,
     check_physics,
@@ -28,7 +29,6 @@ from qdt_emu.errors import CalibrationError
 
 Json = Mapping[str, Any]
 
-TOP = ("backend_name", "backend_version", "last_update_date", "qubits", "gates")
 NOT_IN_PROPERTIES = frozenset({"reset", "delay", "measure"}) | VIRTUAL
 """Native operations that need no entry: older files do not list them."""
 
@@ -55,7 +55,7 @@ def read_ibm(
         CalibrationError: With every fault found; each names the value and the fix.
     """
     name = str(properties.get("backend_name", "?"))
-    if found := tuple(_shape_faults(properties, configuration)):
+    if found := tuple(shape_faults(properties, configuration)):
         raise CalibrationError(name, found)
     configuration = configuration or {}
     reading = Reading(np.datetime64("NaT", "ns"))
@@ -86,28 +86,6 @@ def read_ibm(
         ledger=reading.draft.ledger(),
     )
     return Calibration(tree)
-
-
-def _shape_faults(properties: Json, configuration: Json | None) -> list[str]:
-    """Return what keeps the file from being read at all."""
-    found = [
-        f"`{key}` is missing. The file is not a complete IBM properties file; download it again."
-        for key in TOP
-        if key not in properties
-    ]
-    if configuration is not None and "n_qubits" in configuration:
-        n, listed = configuration["n_qubits"], len(properties.get("qubits", ()))
-        if "qubits" in properties and n != listed:
-            found.append(
-                f"The configuration has {n} qubits, but the properties list {listed}. "
-                "Use two files of one device."
-            )
-    for i, gate in enumerate(properties.get("gates", ())):
-        if not {"gate", "qubits"} <= gate.keys():
-            found.append(f"Entry {i} of `gates` must have `gate` and `qubits`. Add them.")
-    if not properties.get("qubits", True):
-        found.append("`qubits` is empty. A device has at least one qubit.")
-    return found
 
 
 def _layout(properties: Json, configuration: Json, reading: Reading) -> Layout:
@@ -165,7 +143,7 @@ def _chains(properties: Json, n: int, reading: Reading) -> dict[int, tuple[int, 
         if length is not None:
             chains[length] = ()
     for record in properties.get("general_qlists") or ():
-        length, qubits = _length(record), record.get("qubits", ())
+        length, qubits = _length(record), record.get("qubits") or ()
         if length in chains and _sound(qubits, n, f"Chain lf_{length}", reading):
             chains[length] = tuple(qubits)
     return dict(sorted(chains.items()))

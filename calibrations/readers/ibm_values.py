@@ -115,22 +115,24 @@ def read_qubits(values: Values, qubits: list[list[Json]]) -> None:
 def read_gates(values: Values, gates: list[Json]) -> None:
     """Read errors and durations of gates, readouts and resets."""
     layout = values.layout
-    rows = {name: k for k, name in enumerate(layout.gates_1q)}
-    rows |= {name: k for k, name in enumerate(layout.gates_2q)}
+    rows = {(name, 1): k for k, name in enumerate(layout.gates_1q)}
+    rows |= {(name, 2): k for k, name in enumerate(layout.gates_2q)}
+    rows |= {(name, 1): -1 for name in rules.SPECIAL}
     place = {edge: k for k, edge in enumerate(layout.edges)}
     own = frozenset({"gate", "name", "qubits"})
     all_known = own | {"parameters"}
     for i, gate in enumerate(gates):
         name, qubits = str(gate["gate"]), tuple(gate["qubits"])
         where = f"/properties/gates/{i}"
-        if name not in rows and name not in rules.SPECIAL:
+        row = rows.get((name, len(qubits)))
+        if row is None:
             reason = f"gate on {len(qubits)} qubits has no place in the schema"
             values.ignore(where, name, gate, reason)
             continue
         head = {key: node for key, node in gate.items() if key != "parameters"}
         leaves = values.account(head, where, all_known)
         values.reading.draft.add(where, name, "used", "label of a gate", leaves=leaves)
-        for k, record in enumerate(gate.get("parameters", ())):
+        for k, record in enumerate(gate.get("parameters") or ()):
             part = str(record.get("name"))
             pointer, label = f"{where}/parameters/{k}", f"{name} {part}"
             target = _gate_target(name, part, len(qubits))
@@ -140,9 +142,9 @@ def read_gates(values: Values, gates: list[Json]) -> None:
             path, rule = target
             what = f"`{part}` of {name} on {list(qubits)}"
             if len(qubits) == 2:
-                index: tuple[int, ...] = (rows[name], place[qubits[0], qubits[1]])
+                index: tuple[int, ...] = (row, place[qubits[0], qubits[1]])
             else:
-                index = (qubits[0],) if name in rules.SPECIAL else (rows[name], qubits[0])
+                index = (qubits[0],) if name in rules.SPECIAL else (row, qubits[0])
             if name == "measure" and (path, index) in values.seen:
                 _compare_measure(values, record, path, index[0], pointer)
                 continue

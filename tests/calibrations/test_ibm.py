@@ -1,17 +1,21 @@
 """IBM's files of every age become calibrations; wrong files are refused with reasons."""
 
+import contextlib
+import copy
 import json
 import lzma
 import tarfile
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qdt_emu.calibrations.read import installed
 from qdt_emu.calibrations.readers.ibm import read_ibm
 from qdt_emu.calibrations.schema import Flag
 from qdt_emu.errors import CalibrationError
-from tests.calibrations.conftest import gate, record
+from tests.calibrations.conftest import CONFIGURATION, PROPERTIES, gate, record
 
 
 def faults_of(properties, configuration=None):
@@ -303,7 +307,12 @@ CONFIGURATION_FAULTS = [
     ({"coupling_map": [[0, 0]]}, "Pair of `coupling_map` must name different qubits"),
     ({"coupling_map": [[0, 5]]}, "must name qubits of 0..1, but names [0, 5]"),
     ({"dt": -1}, "`dt` must be a positive number, but is -1"),
-    ({"dt": "fast"}, "`dt` must be a positive number, but is 'fast'"),
+    ({"dt": "fast"}, "`/configuration/dt` must be a number, but is 'fast'"),
+    ({"coords": [[0, 1]]}, "`coords` must be 2 pairs (x, y), one per qubit"),
+    (
+        {"coupling_map": [[0, 1, 0]]},
+        "Entries of `coupling_map` must be pairs, but one is [0, 1, 0]",
+    ),
 ]
 
 
@@ -318,6 +327,36 @@ def test_all_faults_of_a_file_come_at_once(properties):
     ERROR(properties, 2.0)
     properties["qubits"][1][2]["unit"] = "parsec"
     assert len(faults_of(properties)) == 3
+
+
+def places(node, where=()):
+    if where:
+        yield where
+    children = {}
+    if isinstance(node, dict | list):
+        children = node if isinstance(node, dict) else dict(enumerate(node))
+    for key, child in children.items():
+        yield from places(child, (*where, key))
+
+
+FILES = {"properties": PROPERTIES, "configuration": CONFIGURATION}
+JUNK = [None, "x", 3, -1, 1.5, True, float("nan"), 1e300, 10**30, "0", [], {}, [1], {"a": 1}]
+JUNK += [[None], [[0]], [[0, 1, 2]]]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(list(places(FILES))), st.sampled_from(JUNK), st.booleans())
+def test_whatever_is_replaced_the_file_is_read_or_refused_with_reasons(where, junk, drop):
+    files = copy.deepcopy(FILES)
+    node = files
+    for key in where[:-1]:
+        node = node[key]
+    if len(where) > 1 and drop:
+        del node[where[-1]]
+    elif len(where) > 1:
+        node[where[-1]] = junk
+    with contextlib.suppress(CalibrationError):
+        read_ibm(files["properties"], files["configuration"])
 
 
 def test_swapped_t1_and_t2_are_noticed_on_a_larger_device(properties):
