@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from qdt_emu.circuit import Kind, Structure, Values
 from qdt_emu.engines.density_bind import bind
+from qdt_emu.engines.density_jax import expectation, probabilities_jax
 from qdt_emu.engines.density_order import Axes
 from qdt_emu.engines.density_run import Kept, Program, merged, program, run
 from qdt_emu.engines.engine import Expectations, Plan, Records
@@ -18,7 +19,8 @@ Floats = NDArray[np.float64]
 
 MAX_CLBITS = 26  # a dense probability vector of 2^26 numbers is half a gigabyte
 MAX_DETUNED = 2  # qubits whose random detuning is integrated exactly
-FLOPS = 2e10  # per second and thread, measured on an AVX2 core
+FLOPS = 1e10  # per second and thread, measured on an AVX2 core with 12 qubits
+STEP = 3e-5  # s, the fixed cost of a step
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,13 @@ class Density:
     backend: Literal["numba", "jax"] = "numba"
     device: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.backend == "numba" and (self.precision != "double" or self.device is not None):
+            raise UnsupportedError(
+                f"backend='numba' must keep precision='double' and device=None, but they are "
+                f"{self.precision!r} and {self.device!r}. Use backend='jax'."
+            )
+
     @property
     def name(self) -> str:
         """Name used in results and in errors."""
@@ -160,7 +169,8 @@ class Density:
         """
         kept: Kept = ((0, 1, 2, 3),) * structure.n_qubits if paulis else None
         prog = program(structure, kept)
-        seconds = 1e-3 + prog.flops / (FLOPS * (self.threads or 2)) + 2e-8 * shots
+        seconds = 1e-3 + STEP * len(prog.moves) + 3e-8 * shots
+        seconds += prog.flops / (FLOPS * min(self.threads or 2, 2))
         if prog.bytes > memory:
             return Plan(
                 seconds,
@@ -179,7 +189,7 @@ class Density:
         """Return exact draws from the exact distribution of the records."""
         bits = np.zeros((shots, state.structure.n_clbits), np.uint8)
         rng = np.random.Generator(np.random.Philox(seed))
-        for axes, array in final_records(state, values, self.threads or 2):
+        for axes, array in self._records(state, values):
             p = np.maximum(array, 0.0)
             index = np.repeat(np.arange(p.size), rng.multinomial(shots, p / p.sum()))
             rng.shuffle(index)
@@ -187,6 +197,23 @@ class Density:
                 clbit = state.records.fused.final.index(wire)
                 bits[:, clbit] = index >> (len(axes) - 1 - a) & 1
         return Records(bits)
+
+    def _records(self, state: Prepared, values: Values) -> list[tuple[Axes, Floats]]:
+        if self.backend == "numba":
+            return final_records(state, values, self.threads or 2)
+        self._refuse_draws(state, values)
+        final = state.records.fused.final
+        compiled = probabilities_jax(state.structure, precision=self.precision, device=self.device)
+        dense = np.asarray(compiled(values), np.float64).reshape((2,) * len(final))
+        unwritten = tuple(0 if w < 0 else slice(None) for w in final[::-1])
+        return [(tuple((w, 2) for w in final[::-1] if w >= 0), dense[unwritten].ravel())]
+
+    def _refuse_draws(self, state: Prepared, values: Values) -> None:
+        if quadrature(state.structure, values) != [(1.0, None)]:
+            raise UnsupportedError(
+                "`detuning` must be 0 with backend='jax', but a qubit drifts from shot to shot. "
+                "Use backend='numba' or engine='statevector'."
+            )
 
     def estimate(
         self,
@@ -206,6 +233,11 @@ class Density:
                 f"`paulis` must have shape (m, {n}) and codes 0..3, but it has shape "
                 f"{paulis.shape}. Give one code per qubit."
             )
+        if self.backend == "jax":
+            self._refuse_draws(state, values)
+            f = expectation(state.structure, precision=self.precision, device=self.device)
+            found = np.asarray(f(values, paulis, readout), np.float64)
+            return Expectations(found, np.zeros(len(paulis)))
         kept = tuple(tuple(sorted({int(c) for c in paulis[:, q]})) for q in range(n))
         prog = program(state.structure, kept)
         total = np.zeros(len(paulis))

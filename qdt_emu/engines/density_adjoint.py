@@ -115,19 +115,21 @@ def _transposed(
     """Return the derivative with respect to the input: the step's matrix transposed."""
     x = np.empty(volume(move.axes_in))
     wide = padded(np.swapaxes(matrix, -1, -2))
-    outer, lanes = move.outer[::-1], move.lanes[::-1]
+    at = move.positions
+    outer, lanes = at.outer[::-1].copy(), at.lanes[::-1].copy()
     for v in range(len(matrix)):
-        spread(y, x, wide[v], outer, move.cols[v], move.rows[v], lanes, pool, threads)
+        spread(y, x, wide[v], outer, at.cols[v], at.rows[v], lanes, pool, threads)
     return x
 
 
 def _slope(move: Move, matrix: Floats, x: Floats, y: Floats, pool: ThreadPoolExecutor) -> Floats:
     """Return the derivative with respect to the step's matrix."""
     out = np.zeros_like(matrix)
-    blocks = move.outer.shape[1]
+    at = move.positions
+    blocks = at.outer.shape[1]
     cuts = np.linspace(0, blocks, min(CHUNKS, blocks) + 1).astype(int).tolist()
     for v in range(len(matrix)):
-        args = (x, y, move.outer, move.rows[v], move.cols[v], move.lanes)
+        args = (x, y, at.outer, at.rows[v], at.cols[v], at.lanes)
         jobs = [pool.submit(overlap, *args, a, b) for a, b in pairwise(cuts)]
         for job in jobs:
             out[v] += job.result()[: out.shape[1], : out.shape[2]]

@@ -179,7 +179,10 @@ def _step(move: Move, matrix: Array | None, x: Array) -> Array:
     moved = x.transpose(acted + rest)
     kept = moved.shape[len(acted) :]
     n = 2 ** len(move.controls)
-    y = moved.reshape(n, move.cols.shape[1], -1)
+    cols = 1
+    for w in move.inputs:
+        cols *= dict(move.axes_in)[w]
+    y = moved.reshape(n, cols, -1)
     y = y.sum(1, keepdims=True) if matrix is None else matrix @ y
     dims = dict(move.axes_out)
     labels = [*move.controls, *move.outputs]

@@ -7,6 +7,7 @@ qubits with 10 layers the work falls to an eighth of 55 passes over 4^12 numbers
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,28 @@ from qdt_emu.engines.density_fuse import Fused, Step
 
 LANES = 128  # two buffers of 16 x 128 numbers fill a 32 kB cache
 MAX_TARGETS = 16
+MAX_ENTRIES = 1 << 34  # 128 GiB in double precision: beyond this no order is looked for
+KEEP = 1 << 18
 
 Axes = tuple[tuple[int, int], ...]
 """(wire, dimension) of each axis, slowest first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Positions:
+    """Where the numbers of one step lie.
+
+    Attributes:
+        outer: Block positions in input and output, shape (2, blocks).
+        rows: Row positions in the output, shape (control values, rows).
+        cols: Column positions in the input, shape (control values, cols).
+        lanes: Lane positions in input and output, shape (2, n).
+    """
+
+    outer: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    cols: NDArray[np.int64]
+    lanes: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +45,7 @@ class Move:
     """One step on real memory.
 
     Attributes:
-        step: Index of the step in `Program.steps`.
+        step: Index of the step in `Fused.steps`.
         sources: Arrays that are multiplied together (outer product, in this order) and consumed.
         target: Array that results.
         axes_in: Axes of the product of the sources.
@@ -33,11 +53,6 @@ class Move:
         inputs: Wires that the matrix acts on, first most significant.
         outputs: Wires that it yields, first most significant.
         controls: Control wires; the matrix of control value v is the v-th of the step.
-        outer: Block positions in input and output, shape (2, blocks).
-        rows: Row positions in the output, shape (control values, rows).
-        cols: Column positions in the input, shape (control values, cols).
-        lanes: Lane positions in input and output, shape (2, n).
-        in_place: Input and output positions agree.
     """
 
     step: int
@@ -48,11 +63,26 @@ class Move:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     controls: tuple[int, ...]
-    outer: NDArray[np.int64]
-    rows: NDArray[np.int64]
-    cols: NDArray[np.int64]
-    lanes: NDArray[np.int64]
-    in_place: bool
+
+    @property
+    def in_place(self) -> bool:
+        """Whether input and output positions agree."""
+        return self.axes_in == self.axes_out and self.inputs == self.outputs
+
+    @property
+    def flops(self) -> float:
+        """Multiplications and additions."""
+        rows = volume((w, d) for w, d in self.axes_out if w in self.outputs)
+        return 2.0 * volume(self.axes_in) * rows
+
+    @property
+    def positions(self) -> Positions:
+        """Where the numbers lie; kept for small arrays only, as it takes 1 % of their memory."""
+        return self._kept if volume(self.axes_in) <= KEEP else _positions(self)
+
+    @cached_property
+    def _kept(self) -> Positions:
+        return _positions(self)
 
 
 def volume(axes: Iterable[tuple[int, int]]) -> int:
@@ -65,6 +95,8 @@ def volume(axes: Iterable[tuple[int, int]]) -> int:
 
 def order(fused: Fused) -> list[int]:
     """Return the steps in an order of low cost: repeatedly the cheapest past cone of an ending.
+
+    The order ends early where every continuation needs an array of more than 2^34 numbers.
 
     Cost:
         Simulated sizes only; about 2 us * endings^2 * steps / 2.
@@ -86,7 +118,7 @@ def order(fused: Fused) -> list[int]:
             found = _cone(fused.steps, parents, past[k] & left, sizes)
             if best is None or found[0] < best[0]:
                 best = found
-        if best is None:
+        if best is None or best[0] == np.inf:
             break
         done += best[1]
         sizes = best[2]
@@ -168,7 +200,10 @@ def _cone(
         ready = {k: sizes.after(steps[k])[2] for k in ready}
         k = min(ready, key=lambda k: (ready[k], k))
         del ready[k]
-        total += sizes.apply(steps[k])
+        cost = sizes.apply(steps[k])
+        total += cost
+        if cost > MAX_ENTRIES:
+            return np.inf, [], sizes
         done.append(k)
         for child in children.get(k, ()):
             missing[child] -= 1
@@ -178,7 +213,7 @@ def _cone(
 
 
 def layout(steps: tuple[Step, ...], sequence: list[int]) -> list[Move]:
-    """Return where every number of every step lies; new axes go in front, so lanes stay long."""
+    """Return the steps on real arrays; new axes go in front, so that lanes stay long."""
     arrays: dict[int, Axes] = {}
     moves: list[Move] = []
     for target, k in enumerate(sequence):
@@ -194,48 +229,33 @@ def layout(steps: tuple[Step, ...], sequence: list[int]) -> list[Move]:
             (w, renamed.get(w, d)) for w, d in axes_in if w not in ins or w in renamed
         )
         arrays[target] = axes_out
-        moves.append(_move(k, step, tuple(sources), target, axes_in, axes_out))
+        inputs, outputs = tuple(ins), tuple(w for w, _ in outs)
+        ends = (axes_in, axes_out, inputs, outputs, step.controls)
+        moves.append(Move(k, tuple(sources), target, *ends))
     return moves
 
 
-def _move(
-    k: int, step: Step, sources: tuple[int, ...], target: int, axes_in: Axes, axes_out: Axes
-) -> Move:
+def _positions(move: Move) -> Positions:
     """Return the positions of blocks, rows, columns and lanes of one step."""
-    at_in, at_out = _strides(axes_in), _strides(axes_out)
-    ins, outs = step.inputs(), step.outputs()
-    local = {w for w, _ in ins} | set(step.controls)
-    control = [(w, 2) for w in step.controls]
-    cols = _offsets([(at_in[w], d) for w, d in [*control, *ins]]).reshape(2 ** len(control), -1)
-    rows = _offsets([(at_out[w], d) for w, d in [*control, *outs]]).reshape(2 ** len(control), -1)
+    at_in, at_out = _strides(move.axes_in), _strides(move.axes_out)
+    dim_in, dim_out = dict(move.axes_in), dict(move.axes_out)
+    n = 2 ** len(move.controls)
+    cols = _offsets([(at_in[w], dim_in[w]) for w in (*move.controls, *move.inputs)])
+    rows = _offsets([(at_out[w], dim_out[w]) for w in (*move.controls, *move.outputs)])
     rest: list[tuple[int, int, int]] = []
-    for w, d in axes_in:
-        if w not in local:  # dimension 4 counts as 2 x 2, so that lanes may end inside an axis
-            split = [(2, 2), (1, 2)] if d == 4 else [(1, d)]
-            rest += [(at_in[w] * f, at_out[w] * f, n) for f, n in split]
-    cut, n = len(rest), 1
-    while cut and n * rest[cut - 1][2] <= LANES:
+    for w, d in move.axes_in:
+        if w not in move.inputs and w not in move.controls:
+            split = [(2, 2), (1, 2)] if d == 4 else [(1, d)]  # so lanes may end inside an axis
+            rest += [(at_in[w] * f, at_out[w] * f, size) for f, size in split]
+    cut, lanes = len(rest), 1
+    while cut and lanes * rest[cut - 1][2] <= LANES:
         cut -= 1
-        n *= rest[cut][2]
+        lanes *= rest[cut][2]
     both = [
-        np.stack([_offsets([(r[s], r[2]) for r in part]) for s in (0, 1)])
+        np.stack([_offsets([(r[side], r[2]) for r in part]) for side in (0, 1)])
         for part in (rest[:cut], rest[cut:])
     ]
-    return Move(
-        step=k,
-        sources=sources,
-        target=target,
-        axes_in=axes_in,
-        axes_out=axes_out,
-        inputs=tuple(w for w, _ in ins),
-        outputs=tuple(w for w, _ in outs),
-        controls=step.controls,
-        outer=both[0],
-        rows=rows,
-        cols=cols,
-        lanes=both[1],
-        in_place=axes_in == axes_out and ins == outs,
-    )
+    return Positions(both[0], rows.reshape(n, -1), cols.reshape(n, -1), both[1])
 
 
 def _strides(axes: Axes) -> dict[int, int]:

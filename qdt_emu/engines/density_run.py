@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from qdt_emu.circuit import Structure
 from qdt_emu.engines.density_fuse import Fused, Step, fuse
-from qdt_emu.engines.density_order import Axes, Move, layout, order, volume
+from qdt_emu.engines.density_order import MAX_ENTRIES, Axes, Move, layout, order, volume
 from qdt_emu.engines.density_recipe import Recipe, recipe
+from qdt_emu.errors import UnsupportedError
 from qdt_emu.kernels.density import contract
 
 Floats = NDArray[np.float64]
-Positions = NDArray[np.int64]
+Indices = NDArray[np.int64]
 Kept = tuple[tuple[int, ...], ...] | None
 
 SHARED = 1 << 15  # below this many entries a second thread costs more than it saves
@@ -30,8 +31,9 @@ class Program:
         moves: The steps in order, with their memory layout.
         recipe: How values become the matrices of the steps.
         arrays: Axes of every array that is left at the end, by its number.
-        bytes: Peak memory of the arrays in double precision.
-        flops: Multiplications and additions.
+        bytes: Peak memory of the arrays in double precision; at least 128 GiB where no order was
+            found, and then the moves end early.
+        flops: Multiplications and additions; infinite where no order was found.
     """
 
     fused: Fused
@@ -46,7 +48,8 @@ class Program:
 def program(structure: Structure, kept: Kept = None) -> Program:
     """Return the program that leads to the final records, or to the `kept` Pauli components."""
     fused = fuse(structure, kept)
-    moves = tuple(layout(fused.steps, order(fused)))
+    sequence = order(fused)
+    moves = tuple(layout(fused.steps, sequence))
     arrays: dict[int, Axes] = {}
     peak, flops = 0, 0.0
     for move in moves:
@@ -56,10 +59,10 @@ def program(structure: Structure, kept: Kept = None) -> Program:
         size_in, size_out = volume(move.axes_in), volume(move.axes_out)
         new = (size_in if len(move.sources) != 1 else 0) + (0 if move.in_place else size_out)
         peak = max(peak, held + new)
-        flops += (
-            2.0 * move.outer.shape[1] * move.lanes.shape[1] * move.rows.size * move.cols.shape[1]
-        )
+        flops += move.flops
         arrays[move.target] = move.axes_out
+    if len(sequence) < len(fused.steps):
+        peak, flops = MAX_ENTRIES, np.inf
     return Program(fused, moves, recipe(structure, fused), arrays, 8 * peak, flops)
 
 
@@ -76,7 +79,16 @@ def matrix_of(step: Step, matrices: dict[int, Floats], index: int) -> Floats:
 
 
 def run(prog: Program, matrices: dict[int, Floats], threads: int) -> dict[int, Floats]:
-    """Return the arrays left at the end, flat, by number; independent of `threads`."""
+    """Return the arrays left at the end, flat, by number; independent of `threads`.
+
+    Raises:
+        UnsupportedError: No order keeps the arrays below 2^34 numbers.
+    """
+    if prog.flops == np.inf:
+        raise UnsupportedError(
+            f"The density operator must fit into {MAX_ENTRIES} numbers, but this circuit needs "
+            f"more. Use engine='statevector'."
+        )
     pool = ThreadPoolExecutor(threads) if threads > 1 and prog.bytes > 8 * SHARED else None
     try:
         arrays: dict[int, Floats] = {}
@@ -103,9 +115,9 @@ def apply(
 ) -> Floats:
     """Return the array after one step; `x` is overwritten when the step works in place."""
     y = x if move.in_place else np.empty(volume(move.axes_out))
-    wide = padded(matrix)
+    wide, at = padded(matrix), move.positions
     for v in range(len(matrix)):
-        spread(x, y, wide[v], move.outer, move.rows[v], move.cols[v], move.lanes, pool, threads)
+        spread(x, y, wide[v], at.outer, at.rows[v], at.cols[v], at.lanes, pool, threads)
     return y
 
 
@@ -113,10 +125,10 @@ def spread(
     x: Floats,
     y: Floats,
     matrix: Floats,
-    outer: Positions,
-    rows: Positions,
-    cols: Positions,
-    lanes: Positions,
+    outer: Indices,
+    rows: Indices,
+    cols: Indices,
+    lanes: Indices,
     pool: ThreadPoolExecutor | None,
     threads: int,
 ) -> None:

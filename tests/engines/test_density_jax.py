@@ -42,6 +42,7 @@ def weighted(s, v):
     return jnp.sum(strings) + probabilities_jax(s)(v) @ weights
 
 
+@pytest.mark.slow
 def test_gradient_equals_central_differences_for_every_leaf():
     rng = np.random.default_rng(3)
     body = random_structure(rng, N, N, 14).operations[:-N]
