@@ -55,6 +55,7 @@ class Twin:
     device: Device
     calibration: Calibration | None = None
     _compiled: "OrderedDict[Any, Compiled]" = field(default_factory=OrderedDict, repr=False)
+    _target: Target | None = field(default=None, repr=False)
 
     @classmethod
     def load(cls, source: Any, *, policy: Policy | None = None) -> Self:
@@ -92,11 +93,16 @@ class Twin:
     @cached_property
     def target(self) -> Target:
         """The device as Qiskit's transpiler sees it."""
-        return to_target(self.device)
+        return self._target or to_target(self.device)
 
     def what_if(self, **changes: Any) -> "Twin":
-        """Return a twin with some numbers replaced, see `device.what_if`."""
-        return type(self)(what_if(self.device, **changes), self.calibration)
+        """Return a twin with some numbers replaced, see `device.what_if`.
+
+        Circuits keep their layout: Qiskit still sees the errors of this twin, so that only the
+        change makes a difference. `Twin.load(twin.device)` lets it choose anew.
+        """
+        changed = what_if(self.device, **changes)
+        return type(self)(changed, self.calibration, _target=self.target)
 
     def compile(
         self, circuit: Any, *, measured: bool = True, options: Options | None = None
