@@ -28,8 +28,8 @@ h1 { font-size: 1.55rem; margin: 0 0 .2rem; } h2 { font-size: 1.1rem; margin: 2.
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .8rem; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 8px;
   padding: .7rem .9rem; }
-.card b { display: block; font-size: 1.15rem; font-variant-numeric: tabular-nums;
-  overflow-wrap: anywhere; }
+.card b { display: block; font-size: 1.05rem; font-variant-numeric: tabular-nums;
+  white-space: nowrap; }
 .card span { color: var(--muted); font-size: .85rem; }
 figure { margin: 0; background: #fff; border: 1px solid var(--line); border-radius: 8px;
   padding: .6rem; overflow-x: auto; text-align: center; }
@@ -71,7 +71,7 @@ def render(
     pictures = [("Result", _own_picture(result)), ("Error budget", _budget_picture(result))]
     body = [
         f"<header><h1>{escape(name)}</h1><p class='sub'>on {escape(where)}, emulated by "
-        f"<code>{escape(result.report.engine)}</code>, {escape(result.provenance.created)}</p>"
+        f"<code>{escape(result.report.engine)}</code>, {escape(_moment(result))}</p>"
         "</header>",
         _cards(result),
         *(_section(title, _picture(title, figure)) for title, figure in [*pictures, *figures]),
@@ -96,6 +96,10 @@ def render(
         + "\n".join(body)
         + "</body></html>\n"
     )
+
+
+def _moment(result: Counts | Estimate) -> str:
+    return result.provenance.created[:16].replace("T", " ") + " UTC"
 
 
 def _own_picture(result: Counts | Estimate) -> Figure:

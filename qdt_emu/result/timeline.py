@@ -20,6 +20,11 @@ LOOK = {
 }
 
 
+# Decimals of a second: frame changes share an instant with the pulse they precede, but a sum of
+# durations in another order differs in its last bits.
+INSTANT = 13
+
+
 def timeline(structure: "Structure", *, title: str = "Schedule", ax: Axes | None = None) -> Figure:
     """Draw the schedule of a noisy circuit, one row per qubit, idle times in pale grey.
 
@@ -48,7 +53,7 @@ def timeline(structure: "Structure", *, title: str = "Schedule", ax: Axes | None
             )
     for op in structure.operations:
         if op.kind.name == "UNITARY" and op.mechanism == "ideal" and len(op.qubits) == 2:
-            end = min(ends.get((q, op.start), op.start) for q in op.qubits)
+            end = min(ends.get((q, round(op.start, INSTANT)), op.start) for q in op.qubits)
             middle = (op.start + end) / 2 * per_second
             ax.plot([middle] * 2, op.qubits, color=style.ORANGE, lw=1.4, zorder=2)
     ax.set_yticks(range(structure.n_qubits), [f"Q{q}" for q in structure.qubits])
@@ -77,7 +82,7 @@ def spans(structure: "Structure", qubit: int) -> list[tuple[float, float, str]]:
     steps: dict[float, list[Operation]] = {}
     for op in structure.operations:
         if qubit in op.qubits:
-            steps.setdefault(op.start, []).append(op)
+            steps.setdefault(round(op.start, INSTANT), []).append(op)
     begins = sorted(steps)
     ends = [*begins[1:], structure.duration]
     return [

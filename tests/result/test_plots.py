@@ -128,6 +128,7 @@ def schedule():
             Operation(Kind.RELAXATION, (0,), 0, mechanism=gate, start=0.0),
             Operation(Kind.UNITARY, (1,), 0, start=0.0),
             Operation(Kind.RELAXATION, (1,), 0, mechanism=idle, start=50e-9),
+            Operation(Kind.UNITARY, (0,), 0, start=100e-9 * (1 + 1e-15)),  # a frame change
             Operation(Kind.UNITARY, (0, 1), 0, start=100e-9),
             Operation(Kind.MEASURE, (0,), 0, clbit=0, start=400e-9, mechanism="readout"),
             Operation(Kind.RESET, (1,), 0, start=400e-9, mechanism="reset"),
