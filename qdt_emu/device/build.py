@@ -111,9 +111,10 @@ def build(calibration: Calibration, policy: Policy | None = None) -> Device:
     excluded: dict[tuple[str, tuple[int, ...]], str] = {}
     residual: list[Floats] = []
     scale: list[Floats] = []
+    faults: list[str] = []
     for rows in (_rows_1q(calibration), _rows_2q(calibration)):
         kept = _usable(rows, policy, excluded, notes)
-        p, s = _split(kept, t1, t2, policy, calibration.name, notes)
+        p, s = _split(kept, t1, t2, policy, notes, faults)
         instructions += [
             Instruction(name, tuple(q), float(t), float(r))
             for name, q, t, r in zip(
@@ -122,6 +123,8 @@ def build(calibration: Calibration, policy: Policy | None = None) -> Device:
         ]
         residual.append(p)
         scale.append(s)
+    if faults:
+        raise CalibrationError(calibration.name, tuple(faults))
     couplers, zz = _zz(calibration, instructions, policy, notes)
     parameters = Parameters(
         t1=t1,
@@ -265,7 +268,7 @@ def _usable(
 
 
 def _split(
-    rows: _Rows, t1: Floats, t2: Floats, policy: Policy, name: str, notes: list[Note]
+    rows: _Rows, t1: Floats, t2: Floats, policy: Policy, notes: list[Note], faults: list[str]
 ) -> tuple[Floats, Floats]:
     """Return the residual depolarising parameter and relaxation scale of each row."""
     if not len(rows):
@@ -276,7 +279,6 @@ def _split(
     fidelity = _relaxed_fidelity(rows.duration, own_t1, own_t2, dim)
     p = np.asarray(residual_depolarizing(rows.infidelity, fidelity, dim), float)
     scale = np.ones(len(rows))
-    faults: list[str] = []
     limit = dim**2 / (dim**2 - 1)
     singular = dim * fidelity - 1 < 1e-6
     for case, hit, value, reason in (
@@ -308,8 +310,6 @@ def _split(
                 f"another `negative_residual`."
             )
         notes.append(_note("C1", what, rows.qubits[i], old, new, reason, gate))
-    if faults:
-        raise CalibrationError(name, tuple(faults))
     return p, scale
 
 
