@@ -34,8 +34,9 @@ from qdt_emu.errors import UnsupportedError
 
 # Gates that commute with Z on both qubits: phases need not be flushed before them.
 DIAGONAL = frozenset({"cz", "rzz", "cp", "id"})
-# Gates whose first qubit is echoed halfway, which refocuses its ZZ with spectators.
-ECHOED_CONTROL = frozenset({"ecr", "cx"})
+# Echoed cross-resonance gates: the echo refocuses the control's ZZ with its spectators, rotary tones
+# the target's, to leading order (Sundaresan et al., PRX Quantum 1, 020318, 2020).
+ECHOED = frozenset({"ecr", "cx"})
 
 
 def lower(
@@ -129,8 +130,7 @@ class _Lowering:
             self.last[q] = end
             if step.row >= 0 and len(step.qubits) == 2 and step.duration > 0:
                 partner = step.qubits[1] if q == step.qubits[0] else step.qubits[0]
-                echoed = step.name in ECHOED_CONTROL and q == step.qubits[0]
-                self.busy[q] = _Busy(end, partner, 0.0 if echoed else 1.0)
+                self.busy[q] = _Busy(end, partner, 0.0 if step.name in ECHOED else 1.0)
 
     @staticmethod
     def is_diagonal(step: Step) -> bool:
