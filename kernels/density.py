@@ -91,20 +91,22 @@ def contract(
         for k in range(cols.size):
             at = outer[0, block] + cols[k]
             if contiguous:
+                row = x[at : at + n]  # a view, and unsigned below: no test of every index's sign
                 for z in range(n):
-                    a[k, z] = x[at + z]
+                    a[k, z] = row[z]
             else:
                 for z in range(n):
-                    a[k, z] = x[at + lanes[0, z]]
+                    a[k, z] = x[np.uint64(at + lanes[0, z])]
         multiply(matrix, a, b)
         for i in range(rows.size):
             at = outer[1, block] + rows[i]
             if contiguous:
+                row = y[at : at + n]
                 for z in range(n):
-                    y[at + z] = b[i, z]
+                    row[z] = b[i, z]
             else:
                 for z in range(n):
-                    y[at + lanes[1, z]] = b[i, z]
+                    y[np.uint64(at + lanes[1, z])] = b[i, z]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

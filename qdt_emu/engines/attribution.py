@@ -47,7 +47,11 @@ class Probability:
 
 @dataclass(frozen=True)
 class StateFidelity:
-    """Overlap Tr(rho_ideal rho) of the final state with the one of the circuit without noise."""
+    """Overlap Tr(rho_ideal rho) of the final state with the one of the circuit without noise.
+
+    This is the fidelity when the ideal state is pure: leave final measurements out, because they
+    dephase it.
+    """
 
 
 Figure = PauliValue | Probability | StateFidelity

@@ -67,10 +67,11 @@ def program(structure: Structure, kept: Kept = None) -> Program:
 
 
 def padded(matrix: Floats) -> Floats:
-    """Return the matrices (..., rows, cols) with both sizes rounded up to multiples of 4."""
-    rows, cols = -matrix.shape[-2] % 4, -matrix.shape[-1] % 4
-    wide = np.pad(matrix, [(0, 0)] * (matrix.ndim - 2) + [(0, rows), (0, cols)])
-    return np.ascontiguousarray(wide, np.float64)
+    """Return the matrices (count, rows, cols) with both sizes rounded up to multiples of 4."""
+    count, rows, cols = matrix.shape
+    wide = np.zeros((count, rows + -rows % 4, cols + -cols % 4))  # np.pad takes 40 us
+    wide[:, :rows, :cols] = matrix
+    return wide
 
 
 def matrix_of(step: Step, matrices: dict[int, Floats], index: int) -> Floats:

@@ -8,6 +8,7 @@ import pytest
 from qdt_emu.circuit import Kind, Operation, Structure
 from qdt_emu.engines.density import Density, probabilities
 from qdt_emu.engines.density_jax import expectation, probabilities_jax
+from qdt_emu.errors import UnsupportedError
 from tests.engines.density_oracle import random_structure, random_values
 
 N = 3
@@ -84,3 +85,19 @@ def test_what_is_no_channel_becomes_nan():
     paulis, readout = np.array([[1]], np.uint8), np.array([[1.0, 0.0]])
     assert np.isnan(expectation(s)(v, paulis, readout)).all()
     assert np.isfinite(expectation(s)(replace(v, detuning=np.zeros((1, 2))), paulis, readout)).all()
+
+
+def test_engine_runs_on_either_backend():
+    s, v, paulis, readout = case(1)
+    exact, other = Density(), Density(backend="jax")
+    state = exact.prepare(s)
+    want = exact.estimate(state, v, paulis, readout, shots=1, seed=0).values
+    got = other.estimate(state, v, paulis, readout, shots=1, seed=0).values
+    assert np.allclose(got, want, rtol=0, atol=1e-12)
+    bits = other.sample(state, v, shots=100_000, seed=0).bits
+    share = np.bincount(bits @ (1 << np.arange(N)), minlength=2**N) / 100_000
+    assert np.allclose(share, probabilities(state, v), atol=5 * 0.5 / np.sqrt(100_000))  # 5 sd
+    detuned = replace(v, detuning=np.full((N, 2), 1e3))
+    dwell = Structure((Operation(Kind.DWELL, (0,), 0),), N, N, tuple(range(N)))
+    with pytest.raises(UnsupportedError, match="backend='numba'"):
+        other.sample(other.prepare(dwell), detuned, shots=1, seed=0)
