@@ -10,8 +10,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from qdt_emu.kernels.randomness import Index
 from qdt_emu.kernels.statevector import LANES, reduced, transform
 from qdt_emu.kernels.trajectory import (
+    LEAK,
+    MEASURE,
+    RELAXATION,
+    RESET,
     Blocks,
     Ints,
     Matrix,
@@ -76,7 +81,9 @@ class Room(NamedTuple):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def quiet_matrices(blocks: Blocks, numbers: Numbers, n_qubits: int, out: Matrix, lanes: Any) -> None:
+def quiet_matrices(
+    blocks: Blocks, numbers: Numbers, n_qubits: Index, out: Matrix, lanes: Any
+) -> None:
     """Fill the matrix of every block without events, shapes (blocks, 4, 4), (blocks, 32, 8)."""
     none = np.zeros(n_qubits, np.uint8)
     record = np.zeros(1, np.uint8)
@@ -92,7 +99,7 @@ def quiet_matrices(blocks: Blocks, numbers: Numbers, n_qubits: int, out: Matrix,
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _is_quiet(blocks: Blocks, groups: Groups, lanes: Lanes, block: int) -> bool:
+def _is_quiet(blocks: Blocks, groups: Groups, lanes: Lanes, block: Index) -> bool:
     """Return whether nothing sets one of the lanes apart in this block."""
     if blocks.dynamic[block]:
         return False
@@ -110,18 +117,24 @@ def _is_quiet(blocks: Blocks, groups: Groups, lanes: Lanes, block: int) -> bool:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _needs_state(blocks: Blocks, block: int) -> bool:
+def _needs_state(blocks: Blocks, block: Index) -> bool:
     """Return whether an outcome in this block may depend on the state."""
     for item in range(blocks.item[block], blocks.item[block + 1]):
         kind = blocks.kind[item]
-        if kind == 1 or kind == 3 or kind == 4 or kind == 6:
+        if kind in (RELAXATION, MEASURE, RESET, LEAK):
             return True
     return False
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _compose_lanes(
-    blocks: Blocks, numbers: Numbers, groups: Groups, lanes: Lanes, room: Room, at: int, block: int
+    blocks: Blocks,
+    numbers: Numbers,
+    groups: Groups,
+    lanes: Lanes,
+    room: Room,
+    at: Index,
+    block: Index,
 ) -> None:
     """Fill `room.matrix` with each lane's own matrix of a block."""
     bits = blocks.bits[block]
@@ -155,7 +168,7 @@ def _compose_lanes(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _advance(blocks: Blocks, state: Any, at: int, block: int, matrix: Any) -> int:
+def _advance(blocks: Blocks, state: Any, at: Index, block: Index, matrix: Any) -> Index:
     """Apply a block's matrix and return which of the two states now holds the result."""
     bits = blocks.bits[block]
     if bits[0] < 0 and bits[1] < 0 and bits[2] < 0 and bits[3] < 0:
@@ -174,7 +187,7 @@ def start(state: Any) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _load_trunk(room: Room, which: int, width: int) -> None:
+def _load_trunk(room: Room, which: Index, width: Index) -> None:
     """Copy the trunk into the first state of the lanes."""
     for part in range(2):
         for row in range(1 << width):
@@ -190,9 +203,9 @@ def run_batch(
     groups: Groups,
     lanes: Lanes,
     room: Room,
-    first: int,
+    first: Index,
     trunk: Ints,
-) -> int:
+) -> Index:
     """Run eight groups from `first` on and return which of `room.state` holds their end.
 
     Args:
@@ -220,7 +233,7 @@ def run_batch(
         lanes.known[lane] = 0
         lanes.leaked[lane] = 0
         lanes.record[lane] = 0
-    at = np.int64(0)
+    at: Index = np.int64(0)
     for block in range(begin, len(blocks.groups)):
         if _is_quiet(blocks, groups, lanes, block):
             at = _advance(blocks, room.state, at, block, quiet[block])

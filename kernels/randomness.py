@@ -4,6 +4,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+Index = int | np.int64
+"""What an element of an index array is to a type checker; to Numba it is one type."""
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 ROLES = np.uint64(8)
 """Counters per item: the roles 0 .. 7 of `uniform` never collide."""
@@ -22,18 +24,19 @@ def mix(x: np.uint64) -> np.uint64:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def uniform(key: np.uint64, item: int, role: int) -> float:
+def uniform(key: np.uint64, item: Index, role: Index) -> float:
     """Return the number in [0, 1) that belongs to this item and role of the shot with `key`."""
     counter = np.uint64(item) * ROLES + np.uint64(role) + np.uint64(1)
-    return float(mix(key + counter * GOLDEN) >> np.uint64(11)) * 2.0**-53
+    return float(np.uint64(mix(key + counter * GOLDEN)) >> np.uint64(11)) * 2.0**-53
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def shot_keys(seed: np.uint64, first: int, shots: int) -> NDArray[np.uint64]:
+def shot_keys(seed: np.uint64, first: Index, shots: Index) -> NDArray[np.uint64]:
     """Return the keys of the shots `first` .. `first + shots - 1`, shape (shots,)."""
     keys = np.empty(shots, np.uint64)
     for s in range(shots):
-        keys[s] = mix(mix(seed + GOLDEN) ^ mix(np.uint64(first + s) * GOLDEN + np.uint64(1)))
+        own = np.uint64(mix(np.uint64(first + s) * GOLDEN + np.uint64(1)))
+        keys[s] = mix(np.uint64(mix(seed + GOLDEN)) ^ own)
     return keys
 
 
@@ -85,7 +88,7 @@ def draw_codes(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def draw_detuning(
-    keys: NDArray[np.uint64], detuning: NDArray[np.float64], item: int
+    keys: NDArray[np.uint64], detuning: NDArray[np.float64], item: Index
 ) -> NDArray[np.float64]:
     """Return each shot's detuning, sigma * N(0, 1) +- splitting / 2, shape (shots, n_qubits).
 

@@ -7,13 +7,13 @@ from numba import njit
 from numpy.typing import NDArray
 
 from qdt_emu.kernels.ensemble import Groups, Lanes, Room, run_batch, start
-from qdt_emu.kernels.randomness import uniform
+from qdt_emu.kernels.randomness import Index, uniform
 from qdt_emu.kernels.statevector import LANES, transform
-from qdt_emu.kernels.trajectory import Blocks, Ints, Matrix, Numbers
+from qdt_emu.kernels.trajectory import Blocks, Ints, Numbers
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def empty_lanes(qubits: int, clbits: int) -> Lanes:
+def empty_lanes(qubits: Index, clbits: Index) -> Lanes:
     """Return the classical side of eight trajectories, all zero."""
     known, leaked = np.zeros((LANES, qubits), np.uint8), np.zeros((LANES, qubits), np.uint8)
     return Lanes(np.zeros(LANES, np.int64), known, leaked, np.zeros((LANES, clbits), np.uint8))
@@ -21,7 +21,7 @@ def empty_lanes(qubits: int, clbits: int) -> Lanes:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def sample_lane(
-    state: Any, rows: int, lane: int, keys: NDArray[np.uint64], item: int, out: Ints
+    state: Any, rows: Index, lane: Index, keys: NDArray[np.uint64], item: Index, out: Ints
 ) -> None:
     """Draw one basis state per key from one lane of a state.
 
@@ -40,7 +40,7 @@ def sample_lane(
         below[r + 1] = below[r] + re * re + im * im
     for k in range(len(keys)):
         target = uniform(keys[k], item, 0) * below[rows]
-        low, high = 0, rows - 1  # the last row with below[row] <= target; never one of weight 0
+        low, high = np.int64(0), np.int64(rows - 1)  # the last row with below[row] <= target; never one of weight 0
         while low < high:
             middle = (low + high + 1) // 2
             if below[middle] <= target:
@@ -57,10 +57,10 @@ def _read_leaf(
     groups: Groups,
     leaked: NDArray[np.uint8],
     state: Any,
-    rows: int,
-    lane: int,
+    rows: Index,
+    lane: Index,
     members: Ints,
-    item: int,
+    item: Index,
     bits: NDArray[np.uint8],
 ) -> None:
     """Sample the last measurements of all shots of one lane; `leaf` as in `sample_groups`."""
@@ -87,11 +87,11 @@ def sample_groups(
     quiet: Any,
     groups: Groups,
     leaf: Ints,
-    rows: int,
+    rows: Index,
     room: Room,
-    thread: int,
-    threads: int,
-    qubits: int,
+    thread: Index,
+    threads: Index,
+    qubits: Index,
     bits: NDArray[np.uint8],
 ) -> None:
     """Run every `threads`-th batch of eight groups and write the records of their shots.
@@ -166,7 +166,7 @@ def fold(weights: NDArray[np.float64], scratch: NDArray[np.float64], factors: An
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def turn(
-    to: Any, state: Any, room: Room, rows: int, positions: Ints, basis: NDArray[np.uint8]
+    to: Any, state: Any, room: Room, rows: Index, positions: Ints, basis: NDArray[np.uint8]
 ) -> None:
     """Fill `to` with the state turned so that the basis of every qubit becomes Z.
 
@@ -223,15 +223,15 @@ def estimate_groups(
     quiet: Any,
     groups: Groups,
     positions: Ints,
-    rows: int,
+    rows: Index,
     paulis: NDArray[np.uint8],
     bases: NDArray[np.uint8],
     setting: Ints,
     readout: NDArray[np.float64],
     room: Room,
-    thread: int,
-    threads: int,
-    clbits: int,
+    thread: Index,
+    threads: Index,
+    clbits: Index,
     out: NDArray[np.float64],
 ) -> None:
     """Run every `threads`-th batch of eight groups and write their expectation values.
@@ -283,8 +283,11 @@ def estimate_groups(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def misread_pairs(
-    bits: NDArray[np.uint8], keys: NDArray[np.uint64], pairs: Ints, confusion: NDArray[np.float64],
-    item: int,
+    bits: NDArray[np.uint8],
+    keys: NDArray[np.uint64],
+    pairs: Ints,
+    confusion: NDArray[np.float64],
+    item: Index,
 ) -> None:
     """Misread pairs of true bits together, in place; a bit with 2 added is leaked and reads 1.
 

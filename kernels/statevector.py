@@ -1,25 +1,26 @@
 """Passes over eight statevectors at once, written as vectors of eight lanes.
 
-A state is two real arrays `re`, `im` of shape (2**width, 8): row = basis state, lane = either one of
-eight independent trajectories or the basis state of three more qubits. Every pass acts on lanes
-alike, so it needs no shuffles, whatever qubits it acts on, and a trajectory's numbers do not
-depend on its lane.
+A state is two real arrays `re`, `im` of shape (2**width, 8): row = basis state, lane = one of eight
+independent trajectories. Every pass acts on lanes alike, so it needs no shuffles, whatever qubits
+it acts on, and a trajectory's numbers do not depend on its lane.
 
-A pass reads the rows `spread(g) + m` for m in `masks_in`, multiplies these 1, 2 or 4 rows by a
-matrix with its own coefficients in each lane, and writes `spread(g) + m` for m in `masks_out`. So the
-same code applies gates (4 -> 4), brings in a qubit from a known bit (2 -> 4, 1 -> 2), and projects
-one out (4 -> 2, 2 -> 1).
+A pass reads the rows `spread(g) + m` for the offsets m of its input, multiplies these 1, 2 or 4
+rows by a matrix with its own coefficients in each lane, and writes the rows `spread(g) + m` for the
+offsets of its output. So the same code applies gates (4 -> 4), brings in a qubit from a known bit
+(2 -> 4, 1 -> 2), and projects one out (4 -> 2, 2 -> 1).
 """
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
+
+from qdt_emu.kernels.randomness import Index
 
 LANES = 8
 NOWHERE = np.int64(62)
@@ -33,7 +34,8 @@ def _vectors(context: Any, builder: Any, element: Any) -> tuple[Any, Callable[..
     vector = ir.VectorType(element, LANES)
     suffix = "f32" if isinstance(element, ir.FloatType) else "f64"
     kind = ir.FunctionType(vector, [vector] * 3)
-    fma = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}{suffix}")
+    name = f"llvm.fma.v{LANES}{suffix}"
+    fma = cgutils.get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]
     lanes = ir.Constant(context.get_value_type(types.int64), LANES)
 
     def at(data: Any, row: Any) -> Any:
@@ -42,6 +44,12 @@ def _vectors(context: Any, builder: Any, element: Any) -> tuple[Any, Callable[..
         return builder.bitcast(builder.gep(data, [builder.mul(row, lanes)]), vector.as_pointer())
 
     return fma, at
+
+
+def _entries(builder: Any, rows: Any, count: int) -> list[Any]:
+    """Return the `count` offsets of (first row, tuple of offsets)."""
+    offsets = builder.extract_value(rows, 1)
+    return [builder.extract_value(offsets, k) for k in range(count)]
 
 
 def combine(
@@ -66,9 +74,15 @@ def combine(
         out_re[to + mask], out_im[to + mask] = y[k].real, y[k].imag
 
 
-@intrinsic
 def _combine(
-    typing: Any, out_re: Any, out_im: Any, re: Any, im: Any, matrix: Any, rows_out: Any, rows_in: Any
+    _: Any,
+    out_re: Any,
+    out_im: Any,
+    re: Any,
+    im: Any,
+    matrix: Any,
+    rows_out: Any,
+    rows_in: Any,
 ) -> Any:
     """Emit `combine` with explicit vectors; LLVM does not find them in the scalar loop."""
     counts = [len(rows.types[1]) for rows in (rows_out, rows_in)]
@@ -84,7 +98,7 @@ def _combine(
         rows = []
         for pair, count in zip(args[5:], counts, strict=True):
             start = builder.extract_value(pair, 0)
-            offsets = cgutils.unpack_tuple(builder, builder.extract_value(pair, 1), count)
+            offsets = _entries(builder, pair, count)
             rows.append([builder.add(start, m) for m in offsets])
         xs = [
             tuple(builder.load(at(part, row), align=align) for part in arrays[2:4])
@@ -110,15 +124,6 @@ def _combine(
     return types.void(out_re, out_im, re, im, matrix, rows_out, rows_in), emit
 
 
-@overload(combine, strict=False, inline="always")
-def _combine_compiled(
-    out_re: Any, out_im: Any, re: Any, im: Any, matrix: Any, rows_out: Any, rows_in: Any
-) -> Any:
-    return lambda out_re, out_im, re, im, matrix, rows_out, rows_in: _combine(
-        out_re, out_im, re, im, matrix, rows_out, rows_in
-    )
-
-
 def correlate(total: Real, re: Real, im: Real, rows: Any) -> None:
     """Add x_i conj(x_j) of the rows `rows` to `total`, lane by lane.
 
@@ -140,8 +145,7 @@ def correlate(total: Real, re: Real, im: Real, rows: Any) -> None:
                 total[j * k + i] += product.imag
 
 
-@intrinsic
-def _correlate(typing: Any, total: Any, re: Any, im: Any, rows: Any) -> Any:
+def _correlate(_: Any, total: Any, re: Any, im: Any, rows: Any) -> Any:
     """Emit `correlate` with explicit vectors."""
     k = len(rows.types[1])
 
@@ -154,13 +158,13 @@ def _correlate(typing: Any, total: Any, re: Any, im: Any, rows: Any) -> Any:
             for t, a in zip(signature.args[:3], args[:3], strict=True)
         )
         start = builder.extract_value(args[3], 0)
-        offsets = cgutils.unpack_tuple(builder, builder.extract_value(args[3], 1), k)
+        offsets = _entries(builder, args[3], k)
         xs = [
             tuple(builder.load(at(part, builder.add(start, m)), align=align) for part in parts)
             for m in offsets
         ]
 
-        def add(entry: int, products: list[tuple[Any, Any]]) -> None:
+        def add(entry: Index, products: list[tuple[Any, Any]]) -> None:
             value = builder.load(at(sums, entry), align=align)
             for a, b in products:
                 value = builder.call(fma, [a, b, value])
@@ -176,13 +180,29 @@ def _correlate(typing: Any, total: Any, re: Any, im: Any, rows: Any) -> Any:
     return types.void(total, re, im, rows), emit
 
 
-@overload(correlate, strict=False, inline="always")
-def _correlate_compiled(total: Any, re: Any, im: Any, rows: Any) -> Any:
-    return lambda total, re, im, rows: _correlate(total, re, im, rows)
+# Numba compiles the body of the lambda in place of the call, so it cannot be the intrinsic itself.
+_combine_vectors: Any = intrinsic(_combine)
+_correlate_vectors: Any = intrinsic(_correlate)
+
+
+def _combine_compiled(*_: Any) -> Any:
+    return lambda out_re, out_im, re, im, matrix, rows_out, rows_in: _combine_vectors(  # noqa: PLW0108
+        out_re, out_im, re, im, matrix, rows_out, rows_in
+    )
+
+
+overload(combine, strict=False, inline="always")(_combine_compiled)
+
+
+def _correlate_compiled(*_: Any) -> Any:
+    return lambda total, re, im, rows: _correlate_vectors(total, re, im, rows)  # noqa: PLW0108
+
+
+overload(correlate, strict=False, inline="always")(_correlate_compiled)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def spread(index: int, low: int, high: int) -> int:
+def spread(index: Index, low: Index, high: Index) -> Index:
     """Return `index` with zeros inserted at the bit positions `low` < `high` of the result."""
     index = ((index >> low) << (low + 1)) | (index & ((1 << low) - 1))
     return ((index >> high) << (high + 1)) | (index & ((1 << high) - 1))
@@ -190,7 +210,7 @@ def spread(index: int, low: int, high: int) -> int:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _sweep(
-    out_re: Real, out_im: Real, re: Real, im: Real, matrix: Real, groups: int, to: Any, at: Any
+    out_re: Real, out_im: Real, re: Real, im: Real, matrix: Real, groups: Index, to: Any, at: Any
 ) -> None:
     """Run `combine` over all groups; `to` and `at` are (low, high, offsets)."""
     for g in range(groups):
@@ -201,14 +221,23 @@ def _sweep(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _sweep_inputs(
-    out_re: Real, out_im: Real, re: Real, im: Real, matrix: Real, groups: int, to: Any, a: int, b: int
+    out_re: Real,
+    out_im: Real,
+    re: Real,
+    im: Real,
+    matrix: Real,
+    groups: Index,
+    to: Any,
+    a: Index,
+    b: Index,
 ) -> None:
     """Run `_sweep` for inputs at the bits `a` and `b`, -1 for a qubit outside of the state."""
     zero = np.int64(0)
     one = np.int64(1)
     if a >= 0 and b >= 0:
         x, y = one << a, one << b
-        _sweep(out_re, out_im, re, im, matrix, groups, to, (min(a, b), max(a, b), (zero, y, x, x | y)))
+        four = (min(a, b), max(a, b), (zero, y, x, x | y))
+        _sweep(out_re, out_im, re, im, matrix, groups, to, four)
     elif a >= 0 or b >= 0:
         c = max(a, b)
         _sweep(out_re, out_im, re, im, matrix, groups, to, (c, NOWHERE, (zero, one << c)))
@@ -218,7 +247,13 @@ def _sweep_inputs(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def transform(
-    out_re: Real, out_im: Real, re: Real, im: Real, matrix: Real, groups: int, bits: NDArray[np.int64]
+    out_re: Real,
+    out_im: Real,
+    re: Real,
+    im: Real,
+    matrix: Real,
+    groups: Index,
+    bits: NDArray[np.int64],
 ) -> None:
     """Multiply the state by a matrix on one or two qubits; qubits may come in and go out.
 
@@ -256,7 +291,7 @@ def transform(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _sum_correlations(sums: Real, part: Real, re: Real, im: Real, groups: int, at: Any) -> None:
+def _sum_correlations(sums: Real, part: Real, re: Real, im: Real, groups: Index, at: Any) -> None:
     """Add up `correlate` over all groups, in double precision every 128 groups."""
     sums[:] = 0.0
     for first in range(0, groups, 128):
@@ -269,7 +304,7 @@ def _sum_correlations(sums: Real, part: Real, re: Real, im: Real, groups: int, a
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def reduced(sums: Real, part: Real, re: Real, im: Real, groups: int, a: int, b: int) -> None:
+def reduced(sums: Real, part: Real, re: Real, im: Real, groups: Index, a: Index, b: Index) -> None:
     """Fill `sums` with the reduced density matrices of the qubits at the bits `a` and `b`.
 
     Args:

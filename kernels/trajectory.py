@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from qdt_emu.kernels.randomness import uniform
+from qdt_emu.kernels.randomness import Index, uniform
 
 UNITARY, RELAXATION, PAULI, MEASURE, RESET, DWELL, LEAK, PREPARE = range(8)
 FIRST, SECOND, PAIR, SWAPPED = range(4)
@@ -94,7 +94,7 @@ class Shot(NamedTuple):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def left_multiply(t: Matrix, m: Matrix, on: int) -> None:
+def left_multiply(t: Matrix, m: Matrix, on: Index) -> None:
     """Replace T of shape (4, 4) by (m on the given qubit) T, in place."""
     near, far = (2, 1) if on == 0 else (1, 2)
     for k in range(2):
@@ -121,7 +121,7 @@ def left_multiply_pair(t: Matrix, m: Matrix, swapped: bool) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def apply_pauli(t: Matrix, code: int, on: int) -> None:
+def apply_pauli(t: Matrix, code: Index, on: Index) -> None:
     """Multiply T from the left by I, X, Y or Z (`code` 0..3) on one qubit, in place."""
     near, far = (2, 1) if on == 0 else (1, 2)
     for k in range(2):
@@ -137,7 +137,7 @@ def apply_pauli(t: Matrix, code: int, on: int) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def populations(t: Matrix, rho: Matrix, on: int) -> tuple[float, float]:
+def populations(t: Matrix, rho: Matrix, on: Index) -> tuple[float, float]:
     """Return the weights of |0> and |1> of one qubit in T rho T^dag."""
     weights = np.zeros(2)
     for i in range(4):
@@ -152,7 +152,7 @@ def populations(t: Matrix, rho: Matrix, on: int) -> tuple[float, float]:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def collapse(t: Matrix, rho: Matrix, on: int, u: float, to: int) -> int:
+def collapse(t: Matrix, rho: Matrix, on: Index, u: float, to: Index) -> Index:
     """Project one qubit in Z with the uniform `u`, in place, and return the bit.
 
     With `to` 0 or 1 the qubit is then put into that state, with -1 it stays where it is.
@@ -172,7 +172,7 @@ def collapse(t: Matrix, rho: Matrix, on: int, u: float, to: int) -> int:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def relaxation_event(
-    t: Matrix, rho: Matrix, on: int, u: float, numbers: NDArray[np.float64]
+    t: Matrix, rho: Matrix, on: Index, u: float, numbers: NDArray[np.float64]
 ) -> None:
     """Apply one Kraus operator of E' to T, where relaxation = q id + (1 - q) E'.
 
@@ -211,7 +211,7 @@ def relaxation_event(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def holds(blocks: Blocks, item: int, record: NDArray[np.uint8]) -> bool:
+def holds(blocks: Blocks, item: Index, record: NDArray[np.uint8]) -> bool:
     """Return whether all conditions of an item hold for the recorded bits."""
     for c in range(blocks.condition[item], blocks.condition[item + 1]):
         value = 0
@@ -225,10 +225,17 @@ def holds(blocks: Blocks, item: int, record: NDArray[np.uint8]) -> bool:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _act_on_one(
-    blocks: Blocks, numbers: Numbers, shot: Shot, item: int, on: int, q: int, rho: Matrix, t: Matrix
+    blocks: Blocks,
+    numbers: Numbers,
+    shot: Shot,
+    item: Index,
+    on: Index,
+    q: Index,
+    rho: Matrix,
+    t: Matrix,
 ) -> None:
     """Multiply T by what an item on one qubit does, and update the classical state."""
-    kind, slot, code = blocks.kind[item], blocks.slot[item], 0
+    kind, slot, code = blocks.kind[item], blocks.slot[item], np.int64(0)
     if blocks.code[item] >= 0:
         code = np.int64(shot.codes[blocks.code[item]])
     if kind == MEASURE:
@@ -244,9 +251,9 @@ def _act_on_one(
         shot.known[q] = code
         shot.leaked[q] = 0
     elif kind == LEAK:  # codes: 1 leaks or comes back, 2 only leaks, 3 only comes back
-        if not shot.leaked[q] and (code == 1 or code == 2):
+        if not shot.leaked[q] and code in (1, 2):
             shot.leaked[q] = 1
-        elif shot.leaked[q] and (code == 1 or code == 3):
+        elif shot.leaked[q] and code in (1, 3):
             shot.leaked[q] = 0
             bit = 1 if uniform(shot.key, item, 2) < 0.5 else 0
             collapse(t, rho, on, uniform(shot.key, item, 1), bit)
@@ -268,7 +275,7 @@ def _act_on_one(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _act_on_pair(
-    blocks: Blocks, numbers: Numbers, shot: Shot, item: int, a: int, b: int, t: Matrix
+    blocks: Blocks, numbers: Numbers, shot: Shot, item: Index, a: Index, b: Index, t: Matrix
 ) -> None:
     """Multiply T by what an item on both qubits does; a leaked qubit dephases its partner."""
     swapped = blocks.on[item] == SWAPPED
@@ -291,7 +298,7 @@ def _act_on_pair(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def compose(
-    blocks: Blocks, numbers: Numbers, shot: Shot, block: int, rho: Matrix, t: Matrix
+    blocks: Blocks, numbers: Numbers, shot: Shot, block: Index, rho: Matrix, t: Matrix
 ) -> None:
     """Fill `t` with the matrix of one block in one trajectory, and update its classical state.
 
@@ -322,7 +329,7 @@ def compose(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def embed(
-    rho: Matrix, sums: NDArray[np.float64], lane: int, bits: Ints, known_a: int, known_b: int
+    rho: Matrix, sums: NDArray[np.float64], lane: Index, bits: Ints, known_a: Index, known_b: Index
 ) -> None:
     """Fill `rho`, shape (4, 4), from one lane of `reduced` and the bits of absent qubits."""
     rho[:] = 0.0
@@ -339,7 +346,7 @@ def embed(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def place(index: int, a: int, b: int, known_a: int, known_b: int) -> int:
+def place(index: Index, a: Index, b: Index, known_a: Index, known_b: Index) -> Index:
     """Return the index in 0..3 of a pair from that of its qubits in the state."""
     if a >= 0 and b >= 0:
         return index
@@ -351,7 +358,7 @@ def place(index: int, a: int, b: int, known_a: int, known_b: int) -> int:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def write_lane(matrix: Any, lane: int, t: Matrix, bits: Ints, known: Ints) -> None:
+def write_lane(matrix: Any, lane: Index, t: Matrix, bits: Ints, known: Ints) -> None:
     """Write T to one lane of the matrix that `transform` takes.
 
     Args:
@@ -369,4 +376,3 @@ def write_lane(matrix: Any, lane: int, t: Matrix, bits: Ints, known: Ints) -> No
             entry = t[row, place(i, bits[0], bits[1], known[0], known[1])]
             matrix[2 * (o * inputs + i), lane] = entry.real
             matrix[2 * (o * inputs + i) + 1, lane] = entry.imag
-

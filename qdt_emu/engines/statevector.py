@@ -29,6 +29,7 @@ from qdt_emu.kernels.statevector import LANES
 FLOPS = 3e10  # per second and thread, 4x4 passes over eight states with bookkeeping, one Zen 3 core
 PAIR_ITEM = 1 << 41
 MAX_WIDTH = 30  # active qubits
+LATE_BYTES = 1 << 30  # scratch space that sharing a wide final state may take
 
 _compiled = lru_cache(maxsize=64)(compile_program)
 
@@ -46,6 +47,11 @@ class Prepared:
     structure: Structure
     early: Program
     late: Program
+
+    def programs(self, real: type[np.floating[Any]]) -> list[Program]:
+        """Return the programs to choose from: `late` only where its state is not too large."""
+        limit = max(LATE_BYTES, room_bytes(self.early, real))
+        return [self.early, *[self.late] * (room_bytes(self.late, real) <= limit)]
 
 
 @dataclass(frozen=True)
@@ -85,16 +91,17 @@ class Statevector:
         if paulis:
             programs = [_compiled(structure, early=True, kept=frozenset(range(structure.n_qubits)))]
         else:
-            programs = [_compiled(structure, early=early) for early in (True, False)]
+            programs = self.prepare(structure).programs(self._real)
         best = min(programs, key=lambda p: p.layout.work)
         threads = self._count(shots)
         scan = 30.0 * (paulis + 1) * 2.0 ** best.layout.widths[-1]
         flops = max(1, shots) * (best.layout.work + scan)
-        size = threads * room_bytes(best, self._real)
+        size = threads * max(room_bytes(p, self._real) for p in programs)
         refusal = ""
         if best.layout.peak > MAX_WIDTH or size > memory:
             refusal = (
-                f"`memory` must hold {threads} x 8 states of {best.layout.peak} active qubits, "
+                f"`memory` must hold {threads} x 8 states of {best.layout.peak} active qubits (at "
+                f"most {MAX_WIDTH}), "
                 f"{size} bytes, but is {memory}. Give more memory, fewer threads or a shallower "
                 f"circuit."
             )
@@ -116,7 +123,7 @@ class Statevector:
             The cheaper of measuring early (every shot by itself, in a narrow state) and late
             (shots with the same events share the state).
         """
-        bounds = [bind(p, values, self._real) for p in (state.early, state.late)]
+        bounds = [bind(p, values, self._real) for p in state.programs(self._real)]
         bound = min(bounds, key=lambda b: expected_flops(b, shots))
         return self.sample_bound(state.structure, bound, values, shots=shots, seed=seed)
 
@@ -137,9 +144,7 @@ class Statevector:
             bits, details={"trajectories": trajectories, "width": bound.program.layout.peak}
         )
 
-    def _sample_piece(
-        self, bound: Bound, keys: NDArray[np.uint64], bits: NDArray[np.uint8]
-    ) -> int:
+    def _sample_piece(self, bound: Bound, keys: NDArray[np.uint64], bits: NDArray[np.uint8]) -> int:
         """Fill the records of some shots and return the number of trajectories."""
         groups = group(bound, keys)
         threads = self._count(len(groups.begin))

@@ -116,6 +116,13 @@ class _Gatherer:
             self.writer[item.clbit] = home
             self.readers[item.clbit] = set()
 
+    def bring_in(self, qubit: int) -> None:
+        """Add a block without operations to a qubit that would not be in the state at the end."""
+        if self.fresh[qubit] or self._closed(self.newest[qubit], qubit):
+            block = self.blocks[self._open((qubit,), set())]
+            if self.fresh[qubit]:
+                block.items.append(Item(PREPARE, (qubit,), qubit))
+
     def _closed(self, block: int, qubit: int) -> bool:
         return block >= 0 and self.blocks[block].closes(qubit)
 
@@ -173,10 +180,7 @@ def gather(structure: Structure, operations: list[Operation], kept: frozenset[in
         slot = -1 if op.kind is Kind.MEASURE and op.clbit in paired else op.slot
         gatherer.add(Item(int(op.kind), op.qubits, slot, op.clbit, op.conditions))
     for q in sorted(kept):
-        if gatherer.fresh[q] or gatherer._closed(gatherer.newest[q], q):
-            home = gatherer._open((q,), set())
-            if gatherer.fresh[q]:
-                gatherer.blocks[home].items.append(Item(PREPARE, (q,), q))
+        gatherer.bring_in(q)
     alive = [k for k, block in enumerate(gatherer.blocks) if block.qubits]
     index = {k: new for new, k in enumerate(alive)}
     out = [gatherer.blocks[k] for k in alive]

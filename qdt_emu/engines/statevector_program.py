@@ -97,7 +97,9 @@ def _flatten(structure: Structure, blocks: list[Block], layout: Layout, leaf: In
     arrays = Blocks(
         qubits=np.array([(*b.qubits, -1)[:2] for b in blocks], np.int64).reshape(-1, 2),
         bits=np.array(layout.bits, np.int64).reshape(-1, 4),
-        groups=np.array([_groups(b, w) for b, w in zip(layout.bits, layout.widths, strict=False)]),
+        groups=np.array(
+            [_groups(b, w) for b, w in zip(layout.bits, layout.widths, strict=False)], np.int64
+        ),
         item=_offsets([len(b.items) for b in blocks]),
         column=np.searchsorted(owner, np.arange(len(blocks) + 1)).astype(np.int64),
         dynamic=np.array(dynamic, np.uint8),
@@ -138,8 +140,8 @@ def _on(block: Block, item: Item) -> int:
 
 
 def _groups(bits: tuple[int, int, int, int], width: int) -> int:
-    """Return 2 ** (active qubits that are not in the block)."""
-    return 1 << (width - (bits[0] >= 0) - (bits[1] >= 0))
+    """Return 2 ** (active qubits that are not in the block), at most 2**62."""
+    return 1 << min(62, width - (bits[0] >= 0) - (bits[1] >= 0))
 
 
 def _offsets(counts: list[int]) -> Ints:

@@ -82,7 +82,7 @@ def expected_flops(bound: Bound, shots: int) -> float:
     events = -float(np.log1p(-np.minimum(bound.cumulative[:, 15], 1 - 1e-12)).sum())
     if events < 1e-9:
         return work + end
-    some = -np.expm1(-events)
+    some = -float(np.expm1(-events))
     behind = 1 / some - 1 / events
     return (shots * some * behind + 1) * work + (shots * some + 1) * end
 
@@ -94,9 +94,7 @@ def group(bound: Bound, keys: NDArray[np.uint64]) -> Groups:
     digests, firsts = np.zeros(shots, np.uint64), np.zeros(shots, np.int64)
     private = np.isin(program.columns[:, 0], (Kind.RELAXATION, Kind.LEAK)).astype(np.uint8)
     live = np.flatnonzero(bound.cumulative[:, 15] > 0)
-    draw_codes(
-        keys, live, program.numbers, bound.cumulative, private, codes, digests, firsts
-    )
+    draw_codes(keys, live, program.numbers, bound.cumulative, private, codes, digests, firsts)
     begin = program.owner[firsts]
     if bound.blocks.dynamic.any():
         begin, digests = np.minimum(begin, int(np.argmax(bound.blocks.dynamic))), keys
@@ -118,10 +116,11 @@ def rooms(program: Program, groups: Groups, real: type[np.floating[Any]], count:
     """Return scratch space for `count` threads, no larger than these groups need."""
     widths = program.layout.widths
     trunk = max(widths[: int(groups.begin[-1]) + 1])
-    sizes = (1 << trunk, 1 << max(widths))
+    rows = max(widths)
     return [
         Room(
-            *(np.empty((2, 2, rows, LANES), real) for rows in sizes),
+            np.empty((2, 2, 1 << trunk, LANES), real),
+            np.empty((2, 2, 1 << rows, LANES), real),
             np.zeros((32, LANES), real),
             np.zeros((16, LANES), real),
         )

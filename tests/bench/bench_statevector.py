@@ -39,7 +39,8 @@ def workload(n=20, layers=10, *, seed=1, t1=280e-6, t2=150e-6, layer=0.6e-6, p1=
         for a in range(k % 2, n - 1, 2):
             operations.append(Operation(Kind.UNITARY, (a, a + 1), 0))
             operations.append(Operation(Kind.PAULI, (a, a + 1), 0, mechanism="gate"))
-        operations += [Operation(Kind.RELAXATION, (q,), 0, mechanism="relaxation") for q in range(n)]
+        rest = (Operation(Kind.RELAXATION, (q,), 0, mechanism="relaxation") for q in range(n))
+        operations += rest
     operations += [Operation(Kind.MEASURE, (q,), 0, clbit=q) for q in range(n)]
     values = Values(
         excited=np.zeros(n),
