@@ -48,7 +48,7 @@ def write_report(
     used = compiled.structure.qubits
     figures = [
         ("Qubits used", error_map(twin, used)),
-        ("Schedule", timeline(compiled.structure)),
+        ("Schedule", timeline(compiled.structure, title="")),
     ]
     tables = {}
     try:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,7 +74,8 @@ class Counts:
                 f"Register sizes must add up to {n} bits, but they are {registers}. "
                 f"List every register from bit 0 up."
             )
-        object.__setattr__(self, "counts", MappingProxyType(kept))
+        # A plain dict, because scripts pass it to json.dumps and the like.
+        object.__setattr__(self, "counts", kept)
         object.__setattr__(self, "registers", registers)
 
     @classmethod
@@ -342,13 +342,6 @@ class Counts:
         return (
             f"<table><caption>{shots} shots · {where} · top {len(rows)} of {len(self.counts)}"
             f"</caption><tr><th>outcome</th><th>counts</th><th>frequency</th></tr>{cells}</table>"
-        )
-
-    def __reduce__(self) -> tuple[object, ...]:
-        # A mapping proxy does not pickle; workers and caches need results that do.
-        return type(self), (
-            *(dict(self.counts), self.report, self.provenance),
-            *(self.truncation, self.registers, self.sources),
         )
 
 
