@@ -13,14 +13,13 @@ from qiskit.circuit.classical import expr
 from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.transpiler import Target
 
+from qdt_emu.circuit.decouple import SEQUENCES, decouple
 from qdt_emu.circuit.lower import lower
 from qdt_emu.circuit.noisy import NoisyCircuit, Structure
 from qdt_emu.circuit.recipe import Recipe
 from qdt_emu.circuit.schedule import schedule
 from qdt_emu.circuit.steps import Step, steps_of
 from qdt_emu.circuit.transpile import (
-    SEQUENCES,
-    decouple,
     fits_open_set,
     is_physical,
     transpile_for,
@@ -153,10 +152,10 @@ def compile_circuit(
             if found is None
             else found.final_index_layout(filter_ancillas=True)
         )
-    if options.decoupling:
-        physical = decouple(physical, target, options.decoupling)
     steps = steps_of(physical, device, allow_noiseless=options.allow_noiseless)
     timed, duration = schedule(steps, latency=device.feedforward_latency, method=options.schedule)
+    if options.decoupling:
+        timed = decouple(timed, duration, device, options.decoupling)
     structure, recipe = lower(
         timed, duration, device, n_clbits=physical.num_clbits, measured=measured
     )

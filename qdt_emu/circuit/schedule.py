@@ -33,10 +33,10 @@ def schedule(
         ends, length = _sweep(sized[::-1], latency, forward=False)
         starts = [length - e - s.duration for e, s in zip(ends[::-1], sized, strict=True)]
     timed = [replace(s, start=max(t, 0.0)) for s, t in zip(sized, starts, strict=True)]
-    return tuple(timed[i] for i in _time_order(timed)), length
+    return tuple(timed[i] for i in in_time_order(timed)), length
 
 
-def _time_order(steps: Sequence[Step]) -> list[int]:
+def in_time_order(steps: Sequence[Step]) -> list[int]:
     """Order by start; steps that share a qubit or bit stay in program order despite rounding."""
     latest: dict[int, float] = {}
     keys = []

@@ -1,19 +1,15 @@
-"""A user's circuit onto the device: Qiskit lays out, routes, translates and decouples."""
+"""A user's circuit onto the device: Qiskit lays out, routes and translates."""
 
 from collections.abc import Iterator, Sequence
 
 from qiskit import QuantumCircuit
 from qiskit.circuit import Barrier, Delay, Gate, IfElseOp, Measure, Reset
-from qiskit.circuit.library import XGate, YGate
 from qiskit.exceptions import QiskitError
-from qiskit.transpiler import PassManager, Target, generate_preset_pass_manager
-from qiskit.transpiler.passes import ALAPScheduleAnalysis, PadDynamicalDecoupling
+from qiskit.transpiler import Target, generate_preset_pass_manager
 
 from qdt_emu.circuit.read import PHYSICAL
 from qdt_emu.device import Device
 from qdt_emu.errors import InputError
-
-SEQUENCES = {"XX": (XGate, XGate), "XY4": (XGate, YGate, XGate, YGate)}
 
 
 def is_physical(circuit: QuantumCircuit, device: Device) -> bool:
@@ -114,43 +110,3 @@ def _check_layout(layout: Sequence[int], circuit: QuantumCircuit, target: Target
             raise InputError(
                 f"`layout` must stay within 0 to {target.num_qubits - 1}, but contains {q}."
             )
-
-
-def decouple(circuit: QuantumCircuit, target: Target, sequence: str) -> QuantumCircuit:
-    """Return the circuit with decoupling pulses in its idle times, scheduled by Qiskit.
-
-    Args:
-        circuit: In native gates on the device's qubits, without control flow.
-        target: Must contain `x` (and `y` for XY4) with durations.
-        sequence: 'XX' or 'XY4'.
-
-    Raises:
-        InputError: An unknown sequence, one the device has no pulses for, or a circuit without
-            fixed times.
-    """
-    if sequence not in SEQUENCES:
-        raise InputError(f"`decoupling` must be one of {list(SEQUENCES)}, but is {sequence!r}.")
-    pulses = [gate() for gate in SEQUENCES[sequence]]
-    if missing := sorted({p.name for p in pulses} - set(target.operation_names)):
-        raise InputError(
-            f"Decoupling with {sequence} needs {missing}, which '{target.description}' does not "
-            f"have. Use 'XX'."
-        )
-    if circuit.has_control_flow_op():
-        raise InputError(
-            "Decoupling pulses need fixed times, but the circuit has branches. Leave `decoupling` "
-            "out, or add the pulses yourself."
-        )
-    manager = PassManager(
-        [
-            ALAPScheduleAnalysis(target=target),
-            PadDynamicalDecoupling(target=target, dd_sequence=pulses),
-        ]
-    )
-    try:
-        return manager.run(circuit)
-    except QiskitError as reason:
-        raise InputError(
-            f"Decoupling pulses cannot be placed on '{target.description}': "
-            f"{' '.join(str(reason.message).split())}. Leave `decoupling` out."
-        ) from None
