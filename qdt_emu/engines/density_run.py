@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 Kept = tuple[tuple[int, ...], ...] | None
 
+LARGE = 1 << 18
 SHARED = 1 << 15  # below this many entries a second thread costs more than it saves
 
 
@@ -138,7 +139,9 @@ def spread(
     if pool is None or max(x.size, y.size) < SHARED or blocks < 2 * threads:
         contract(x, y, matrix, outer, rows, cols, lanes, 0, blocks)
         return
-    cuts = np.linspace(0, blocks, threads + 1).astype(int).tolist()
+    # Large arrays in more parts than threads, so that a busy core does not hold up the other.
+    parts = threads * (4 if x.size >= LARGE and blocks >= 8 * threads else 1)
+    cuts = np.linspace(0, blocks, parts + 1).astype(int).tolist()
     jobs = [
         pool.submit(contract, x, y, matrix, outer, rows, cols, lanes, a, b)
         for a, b in pairwise(cuts)
