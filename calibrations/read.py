@@ -53,6 +53,11 @@ def read_calibration(source: object) -> Calibration:
         if not path.is_file():
             raise InputError(f"File '{path}' does not exist. Check the path.")
         return _read_file(path)
+    if path.is_file():
+        raise InputError(
+            f"A calibration file must end in {', '.join(_FILES)}, but is '{path}'. IBM properties "
+            f"are .json, exports of the IBM platform .csv."
+        )
     return _read_name(str(source))
 
 
