@@ -19,9 +19,9 @@ from qdt_emu.kernels.trajectory import (
     RESET,
     Blocks,
     Ints,
-    Matrix,
     Numbers,
     Shot,
+    act,
     compose,
     embed,
     write_lane,
@@ -81,10 +81,11 @@ class Room(NamedTuple):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def quiet_matrices(
-    blocks: Blocks, numbers: Numbers, n_qubits: Index, out: Matrix, lanes: Any
-) -> None:
-    """Fill the matrix of every block without events, shapes (blocks, 4, 4), (blocks, 32, 8)."""
+def quiet_matrices(blocks: Blocks, numbers: Numbers, n_qubits: Index, lanes: Any) -> None:
+    """Fill `numbers.prefix` and the matrices without events, shape (blocks, 32, 8).
+
+    The latter mean nothing for a block with a varying item.
+    """
     none = np.zeros(n_qubits, np.uint8)
     record = np.zeros(1, np.uint8)
     codes = np.zeros(blocks.column[-1], np.uint8)
@@ -92,16 +93,19 @@ def quiet_matrices(
     rho = np.zeros((4, 4), np.complex128)
     zeros = np.zeros(4, np.int64)
     for block in range(len(blocks.groups)):
-        if not blocks.dynamic[block]:
-            compose(blocks, numbers, shot, block, rho, out[block])
-            for lane in range(LANES):
-                write_lane(lanes[block], lane, out[block], blocks.bits[block], zeros)
+        t = numbers.prefix[block]
+        t[:] = 0.0
+        for k in range(4):
+            t[k, k] = 1.0
+        act(blocks, numbers, shot, block, blocks.item[block], blocks.varying[block], rho, t)
+        for lane in range(LANES):
+            write_lane(lanes[block], lane, t, blocks.bits[block], zeros)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _is_quiet(blocks: Blocks, groups: Groups, lanes: Lanes, block: Index) -> bool:
     """Return whether nothing sets one of the lanes apart in this block."""
-    if blocks.dynamic[block]:
+    if blocks.varying[block] < blocks.item[block + 1]:
         return False
     for k in range(2):
         q = blocks.qubits[block, k]

@@ -40,7 +40,10 @@ def sample_lane(
         below[r + 1] = below[r] + re * re + im * im
     for k in range(len(keys)):
         target = uniform(keys[k], item, 0) * below[rows]
-        low, high = np.int64(0), np.int64(rows - 1)  # the last row with below[row] <= target; never one of weight 0
+        low, high = (
+            np.int64(0),
+            np.int64(rows - 1),
+        )  # the last row with below[row] <= target; never one of weight 0
         while low < high:
             middle = (low + high + 1) // 2
             if below[middle] <= target:

@@ -32,7 +32,8 @@ class Blocks(NamedTuple):
         groups: 2 ** (active qubits not in the block), shape (blocks,).
         item: First item of each block, shape (blocks + 1,).
         column: First column of random codes of each block, shape (blocks + 1,).
-        dynamic: 1 where the matrix differs from shot to shot even without an event.
+        varying: First item of each block that differs from shot to shot even without an event;
+            the end of the block if there is none.
         kind: Kind of each item, shape (items,).
         on: FIRST, SECOND, PAIR or SWAPPED (pair in the order second, first).
         slot: Row of the kind's table; -1 for a measurement without misreading of its own.
@@ -50,7 +51,7 @@ class Blocks(NamedTuple):
     groups: Ints
     item: Ints
     column: Ints
-    dynamic: NDArray[np.uint8]
+    varying: Ints
     kind: Ints
     on: Ints
     slot: Ints
@@ -64,13 +65,23 @@ class Blocks(NamedTuple):
 
 
 class Numbers(NamedTuple):
-    """The tables of `Values` that the blocks read."""
+    """The tables of `Values` that the blocks read.
+
+    Attributes:
+        unitaries1: Shape (k, 2, 2).
+        unitaries2: Shape (k, 4, 4).
+        relaxation: Shape (k, 3).
+        confusion: Shape (k, 2).
+        dwell: Shape (k,).
+        prefix: Matrix of each block up to its first varying item, without events, (blocks, 4, 4).
+    """
 
     unitaries1: Matrix
     unitaries2: Matrix
     relaxation: NDArray[np.float64]
     confusion: NDArray[np.float64]
     dwell: NDArray[np.float64]
+    prefix: Matrix
 
 
 class Shot(NamedTuple):
@@ -108,16 +119,13 @@ def left_multiply(t: Matrix, m: Matrix, on: Index) -> None:
 @njit(cache=True, nogil=True, error_model="numpy")
 def left_multiply_pair(t: Matrix, m: Matrix, swapped: bool) -> None:
     """Replace T by m T, in place; `swapped` means that m puts the second qubit first."""
-    out = np.zeros((4, 4), np.complex128)
-    for i in range(4):
-        row = (i >> 1) | ((i & 1) << 1) if swapped else i
-        for k in range(4):
-            inner = (k >> 1) | ((k & 1) << 1) if swapped else k
-            for j in range(4):
-                out[i, j] += m[row, inner] * t[k, j]
-    for i in range(4):
-        for j in range(4):
-            t[i, j] = out[i, j]
+    one, two = (2, 1) if swapped else (1, 2)
+    for j in range(4):
+        w, x, y, z = t[0, j], t[one, j], t[two, j], t[3, j]
+        t[0, j] = m[0, 0] * w + m[0, 1] * x + m[0, 2] * y + m[0, 3] * z
+        t[one, j] = m[1, 0] * w + m[1, 1] * x + m[1, 2] * y + m[1, 3] * z
+        t[two, j] = m[2, 0] * w + m[2, 1] * x + m[2, 2] * y + m[2, 3] * z
+        t[3, j] = m[3, 0] * w + m[3, 1] * x + m[3, 2] * y + m[3, 3] * z
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -139,7 +147,7 @@ def apply_pauli(t: Matrix, code: Index, on: Index) -> None:
 @njit(cache=True, nogil=True, error_model="numpy")
 def populations(t: Matrix, rho: Matrix, on: Index) -> tuple[float, float]:
     """Return the weights of |0> and |1> of one qubit in T rho T^dag."""
-    weights = np.zeros(2)
+    p0, p1 = 0.0, 0.0
     for i in range(4):
         total = 0.0
         for j in range(4):
@@ -147,8 +155,11 @@ def populations(t: Matrix, rho: Matrix, on: Index) -> tuple[float, float]:
             for k in range(4):
                 inner += rho[j, k] * np.conj(t[i, k])
             total += (t[i, j] * inner).real
-        weights[(i >> 1) if on == 0 else (i & 1)] += max(total, 0.0)
-    return weights[0], weights[1]
+        if (i >> 1) if on == 0 else (i & 1):
+            p1 += max(total, 0.0)
+        else:
+            p0 += max(total, 0.0)
+    return p0, p1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -297,6 +308,31 @@ def _act_on_pair(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def act(
+    blocks: Blocks,
+    numbers: Numbers,
+    shot: Shot,
+    block: Index,
+    begin: Index,
+    end: Index,
+    rho: Matrix,
+    t: Matrix,
+) -> None:
+    """Multiply T by the items `begin` .. `end - 1` of a block; see `compose`."""
+    a, b = blocks.qubits[block, 0], blocks.qubits[block, 1]
+    for item in range(begin, end):
+        if blocks.condition[item] != blocks.condition[item + 1] and not holds(
+            blocks, item, shot.record
+        ):
+            continue
+        on = blocks.on[item]
+        if on >= PAIR:
+            _act_on_pair(blocks, numbers, shot, item, a, b, t)
+        else:
+            _act_on_one(blocks, numbers, shot, item, on, b if on == SECOND else a, rho, t)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def compose(
     blocks: Blocks, numbers: Numbers, shot: Shot, block: Index, rho: Matrix, t: Matrix
 ) -> None:
@@ -311,20 +347,19 @@ def compose(
             depends on the state.
         t: Output, shape (4, 4), first qubit most significant.
     """
-    a, b = blocks.qubits[block, 0], blocks.qubits[block, 1]
-    t[:] = 0.0
-    for k in range(4):
-        t[k, k] = 1.0
-    for item in range(blocks.item[block], blocks.item[block + 1]):
-        if blocks.condition[item] != blocks.condition[item + 1] and not holds(
-            blocks, item, shot.record
-        ):
-            continue
-        on = blocks.on[item]
-        if on >= PAIR:
-            _act_on_pair(blocks, numbers, shot, item, a, b, t)
-        else:
-            _act_on_one(blocks, numbers, shot, item, on, b if on == SECOND else a, rho, t)
+    begin = blocks.varying[block]
+    for k in range(2):
+        q = blocks.qubits[block, k]
+        if q >= 0 and shot.leaked[q]:
+            begin = blocks.item[block]
+    for c in range(blocks.column[block], blocks.column[block + 1]):
+        if shot.codes[c]:
+            begin = blocks.item[block]
+    fresh = begin < blocks.varying[block]
+    for i in range(4):
+        for j in range(4):
+            t[i, j] = (1.0 if i == j else 0.0) if fresh else numbers.prefix[block, i, j]
+    act(blocks, numbers, shot, block, begin, blocks.item[block + 1], rho, t)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

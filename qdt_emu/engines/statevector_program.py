@@ -27,13 +27,13 @@ class Program:
     """A compiled circuit.
 
     Attributes:
-        blocks: Static arrays of the kernels; `dynamic` without detuning.
+        blocks: Static arrays of the kernels; `varying` without detuning.
         layout: Where the qubits stand.
         leaf: Measurements sampled at the end: (qubit, position, clbit, slot), shape (k, 4).
         columns: (kind, qubits, slot) of each column of random codes, shape (columns, 3).
         numbers: Item of each column, shape (columns,).
         owner: Block of each column, and the number of blocks at the end, shape (columns + 1,).
-        dwells: (block, qubit) of each dwell, shape (k, 2).
+        dwells: (block, qubit, item) of each dwell, shape (k, 3).
         qubits: Number of qubits of the circuit.
         clbits: Number of its classical bits.
     """
@@ -92,17 +92,21 @@ def _flatten(structure: Structure, blocks: list[Block], layout: Layout, leaf: In
     owner = np.array([items[j][0] for j in coded] + [len(blocks)], np.int64)
     conditions = [c for _, i in items for c in i.conditions]
     columns = [(items[j][1].kind, len(items[j][1].qubits), items[j][1].slot) for j in coded]
-    dynamic = [any(_varies(i) for i in block.items) for block in blocks]
-    dwells = [(k, i.qubits[0]) for k, i in items if i.kind == Kind.DWELL]
+    dwells = [(k, i.qubits[0], j) for j, (k, i) in enumerate(items) if i.kind == Kind.DWELL]
+    item = _offsets([len(b.items) for b in blocks])
+    varying = item[1:].copy()
+    for j, (k, i) in enumerate(items):
+        if _varies(i):
+            varying[k] = min(varying[k], j)
     arrays = Blocks(
         qubits=np.array([(*b.qubits, -1)[:2] for b in blocks], np.int64).reshape(-1, 2),
         bits=np.array(layout.bits, np.int64).reshape(-1, 4),
         groups=np.array(
             [_groups(b, w) for b, w in zip(layout.bits, layout.widths, strict=False)], np.int64
         ),
-        item=_offsets([len(b.items) for b in blocks]),
+        item=item,
         column=np.searchsorted(owner, np.arange(len(blocks) + 1)).astype(np.int64),
-        dynamic=np.array(dynamic, np.uint8),
+        varying=varying,
         kind=np.array([i.kind for _, i in items], np.int64),
         on=np.array([_on(blocks[k], i) for k, i in items], np.int64),
         slot=np.array([i.slot for _, i in items], np.int64),
@@ -121,7 +125,7 @@ def _flatten(structure: Structure, blocks: list[Block], layout: Layout, leaf: In
         np.array(columns, np.int64).reshape(-1, 3),
         np.array(coded, np.int64),
         owner,
-        np.array(dwells, np.int64).reshape(-1, 2),
+        np.array(dwells, np.int64).reshape(-1, 3),
         structure.n_qubits,
         structure.n_clbits,
     )
@@ -149,14 +153,15 @@ def _offsets(counts: list[int]) -> Ints:
     return np.concatenate([[0], np.cumsum(np.array(counts, np.int64))]).astype(np.int64)
 
 
-def tables(values: Values) -> Numbers:
-    """Return the tables that the kernels read, in double precision."""
+def tables(values: Values, blocks: int) -> Numbers:
+    """Return the tables that the kernels read, in double precision; `prefix` is still empty."""
     return Numbers(
         np.ascontiguousarray(values.unitaries1, np.complex128),
         np.ascontiguousarray(values.unitaries2, np.complex128),
         np.ascontiguousarray(values.relaxation, np.float64),
         np.ascontiguousarray(values.confusion, np.float64),
         np.ascontiguousarray(values.dwell, np.float64),
+        np.zeros((blocks, 4, 4), np.complex128),
     )
 
 

@@ -35,6 +35,7 @@ class Bound:
         numbers: Tables of the kernels.
         quiet: Matrices without events, shape (blocks, 32, 8), in the state's precision.
         cumulative: See `cumulative_codes`.
+        varies: Whether each block differs from shot to shot even without an event.
         detuning: (sigma, splitting) of each qubit; no rows if no shot is detuned.
     """
 
@@ -43,24 +44,25 @@ class Bound:
     numbers: Numbers
     quiet: Any
     cumulative: NDArray[np.float64]
+    varies: NDArray[np.bool_]
     detuning: NDArray[np.float64]
 
 
 def bind(program: Program, values: Values, real: type[np.floating[Any]]) -> Bound:
     """Return the program with numbers; `real` is the state's precision."""
     detuning = np.ascontiguousarray(values.detuning, np.float64)
-    block, qubit = program.dwells.T
-    drawn = block[(detuning[qubit] != 0).any(axis=1)]
-    dynamic = program.blocks.dynamic.copy()
-    dynamic[drawn] = 1
-    blocks = program.blocks._replace(dynamic=dynamic)
-    numbers = tables(values)
+    drawn = program.dwells[(detuning[program.dwells[:, 1]] != 0).any(axis=1)]
+    varying = program.blocks.varying.copy()
+    np.minimum.at(varying, drawn[:, 0], drawn[:, 2])
+    blocks = program.blocks._replace(varying=varying)
     count = len(blocks.groups)
-    single = np.zeros((count, 4, 4), np.complex128)
+    numbers = tables(values, count)
     quiet = np.zeros((count, 32, LANES), real)
-    quiet_matrices(blocks, numbers, len(detuning), single, quiet)
+    quiet_matrices(blocks, numbers, len(detuning), quiet)
     cumulative = cumulative_codes(program, values)
-    return Bound(program, blocks, numbers, quiet, cumulative, detuning[: None if len(drawn) else 0])
+    varies = varying < blocks.item[1:]
+    detuning = detuning[: None if len(drawn) else 0]
+    return Bound(program, blocks, numbers, quiet, cumulative, varies, detuning)
 
 
 def expected_flops(bound: Bound, shots: int) -> float:
@@ -72,7 +74,7 @@ def expected_flops(bound: Bound, shots: int) -> float:
     Error:
         An estimate: events are taken as spread evenly over the work, equal patterns as rare.
     """
-    drawn = float(bound.blocks.dynamic.sum())
+    drawn = int(bound.varies.sum())
     layout = bound.program.layout
     blocks = len(bound.blocks.groups)
     work = layout.work + BLOCK_FLOPS * blocks + DRAWN_FLOPS * drawn
@@ -96,8 +98,8 @@ def group(bound: Bound, keys: NDArray[np.uint64]) -> Groups:
     live = np.flatnonzero(bound.cumulative[:, 15] > 0)
     draw_codes(keys, live, program.numbers, bound.cumulative, private, codes, digests, firsts)
     begin = program.owner[firsts]
-    if bound.blocks.dynamic.any():
-        begin, digests = np.minimum(begin, int(np.argmax(bound.blocks.dynamic))), keys
+    if bound.varies.any():
+        begin, digests = np.minimum(begin, int(np.argmax(bound.varies))), keys
     order = np.lexsort((digests, begin))
     edges = np.flatnonzero(np.diff(digests[order])) + 1
     start = np.concatenate([[0], edges, [shots]]).astype(np.int64)
