@@ -68,7 +68,8 @@ def _complain(message: str, code: int, *, as_json: bool) -> None:
     else:
         from rich.console import Console
 
-        Console(stderr=True).print(f"[bold red]Error:[/] {_plain(message)}", highlight=False)
+        text = f"[bold red]Error:[/] {_plain(message)}"
+        Console(stderr=True).print(text, highlight=False, soft_wrap=True)
     sys.exit(code)
 
 
@@ -208,11 +209,7 @@ def inspect(
 
         save_figure(error_map(twin), picture)
     if as_json:
-        repaired = [
-            {"case": n.case, "where": n.where, "old": _num(n.old), "new": _num(n.new)}
-            | {"reason": n.reason}
-            for n in twin.device.notes
-        ]
+        repaired = [_note_json(n) for n in twin.device.notes]
         summary = [{"status": s, "reason": r, "fields": k} for s, r, k in fields]
         _print_json({**facts, "repaired": repaired, "ledger": summary})
         return
@@ -266,7 +263,11 @@ def check(
                 "max_deviation": worst,
                 "passed": passed,
                 "snapshots": {name: _check_json(c) for name, c in checks.items()},
-                "repaired": sum(len(c.repaired) for c in checks.values()),
+                "repaired": [
+                    {"snapshot": name, **_note_json(n)}
+                    for name, c in checks.items()
+                    for n in c.repaired
+                ],
                 "failed": failed,
             }
         )
@@ -320,7 +321,10 @@ def compare(
     measured: Annotated[
         Path | None, typer.Argument(help="JSON file of measured counts, if SOURCE is a circuit.")
     ] = None,
-    device: DeviceOption = DEFAULT_DEVICE,
+    device: Annotated[
+        str | None,
+        typer.Option("--device", "-d", help="Default: the one the runs file names."),
+    ] = None,
     seed: SeedOption = 0,
     engine: EngineOption = "auto",
     shots: Annotated[
@@ -333,27 +337,29 @@ def compare(
     from qdt_emu.validation.runs import read_runs
 
     runs = read_runs(source, measured)
-    twin = Twin.load(device)
+    twins: dict[str, Twin] = {}
     results = []
     for item in _progress(runs, "comparing", quiet=as_json or len(runs) == 1):
+        name = device or item.device or DEFAULT_DEVICE
+        twin = twins.setdefault(name, twins.get(name) or Twin.load(name))
         verdict = twin.compare(
             item.circuit, item.counts, shots=shots, seed=seed or 0, engine=engine
         )
-        results.append((item.name, verdict))
+        results.append((item.name, twin.name, verdict))
     if as_json:
-        rows = [{"name": name, **json.loads(v.to_json())} for name, v in results]
-        _print_json({"device": twin.name, "runs": rows})
+        rows = [{"name": n, "device": d, **json.loads(v.to_json())} for n, d, v in results]
+        _print_json({"runs": rows})
         return
-    from rich.console import Console
-
     if len(results) == 1:
-        Console().print(str(results[0][1]), markup=False, highlight=False)
+        _console().print(str(results[0][2]), markup=False, highlight=False)
         return
-    names = [skill.baseline for skill in results[0][1].skills]
+    names = [skill.baseline for skill in results[0][2].skills]
+    rows = [_verdict_row(n, v, names) for n, _, v in results]
     _table(
-        f"Twin of {twin.name} against measured counts (total variation distance)",
+        f"Twin of {', '.join(dict.fromkeys(d for _, d, _ in results))} against measured counts "
+        f"(total variation distance)",
         ["circuit", "twin", "shot floor", *names, "explained"],
-        [_verdict_row(name, v, names) for name, v in results],
+        [*rows, _geometric_means(rows)],
     )
 
 
@@ -437,6 +443,14 @@ def _counts_json(counts: Any) -> dict[str, Any]:
     }
 
 
+def _geometric_means(rows: list[list[str]]) -> list[str]:
+    from statistics import geometric_mean
+
+    columns = list(zip(*rows, strict=True))[1:-1]
+    means = [f"{geometric_mean(map(float, c)):.4f}" if all(c) else "" for c in columns]
+    return ["geometric mean", *means, ""]
+
+
 def _check_row(name: str, check: Any) -> list[str]:
     word = "ok" if check.passed else f"{len(check.unexplained)} unexplained"
     numbers = [len(check.repaired), len(check.explained)]
@@ -451,16 +465,17 @@ def _check_json(check: Any) -> dict[str, Any]:
         "passed": check.passed,
         "compared": check.compared,
         "largest": check.largest,
-        "repaired": [
-            {"case": n.case, "where": n.where, "old": _num(n.old), "new": _num(n.new)}
-            | {"reason": n.reason}
-            for n in check.repaired
-        ],
+        "repaired": len(check.repaired),
         "unexplained": [
             {"quantity": d.quantity, "place": d.place, "published": d.published, "twin": d.twin}
             for d in check.unexplained
         ],
     }
+
+
+def _note_json(note: Any) -> dict[str, Any]:
+    numbers = {"old": _num(note.old), "new": _num(note.new)}
+    return {"case": note.case, "where": note.where, **numbers, "reason": note.reason}
 
 
 def _num(value: float | None) -> float | str | None:
@@ -543,7 +558,6 @@ def _notes(notes: tuple[str, ...]) -> None:
 
 
 def _table(title: str, heads: list[str], rows: list[list[str]]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=_plain(title), title_justify="left")
@@ -551,13 +565,18 @@ def _table(title: str, heads: list[str], rows: list[list[str]]) -> None:
         table.add_column(_plain(head), overflow="fold")
     for row in rows:
         table.add_row(*(_plain(cell) for cell in row))
-    Console().print(table)
+    _console().print(table)
 
 
 def _say(text: str) -> None:
+    _console().print(_plain(text), highlight=False, soft_wrap=True)
+
+
+def _console() -> Any:
+    """A terminal's own width; 120 columns in a file or a pipe."""
     from rich.console import Console
 
-    Console(soft_wrap=True).print(_plain(text), highlight=False)
+    return Console(width=None if sys.stdout.isatty() else 120)
 
 
 def _plain(text: str) -> str:

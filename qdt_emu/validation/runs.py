@@ -17,11 +17,13 @@ class Run:
         name: Its name in the file.
         circuit: OpenQASM text, on physical qubits or not.
         counts: Bit string (leftmost = highest bit) to count.
+        device: Processor it ran on, as the file names it; empty if it does not.
     """
 
     name: str
     circuit: str
     counts: dict[str, int]
+    device: str = ""
 
 
 def read_runs(source: str | Path, measured: Path | None = None) -> tuple[Run, ...]:
@@ -51,7 +53,8 @@ def read_runs(source: str | Path, measured: Path | None = None) -> tuple[Run, ..
         if not isinstance(run, dict) or not {"circuit", "counts"} <= set(run):
             raise InputError(f"Run {k} of '{path}' must have `circuit` and `counts`.")
         name = str(run.get("name", k))
-        out.append(Run(name, run["circuit"], _counts(run["counts"], f"run '{name}' of '{path}'")))
+        counts = _counts(run["counts"], f"run '{name}' of '{path}'")
+        out.append(Run(name, run["circuit"], counts, run.get("device") or data.get("device", "")))
     if not out:
         raise InputError(f"'{path}' has no runs.")
     return tuple(out)
