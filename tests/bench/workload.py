@@ -1,0 +1,80 @@
+"""The circuits that every tool is given, and the clock they run against."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from qiskit import QuantumCircuit
+
+from qdt_emu import Twin
+from qdt_emu.device import Device
+from qdt_emu.errors import InputError
+
+
+def line(device: Device, n: int) -> tuple[int, ...]:
+    """Return `n` coupled qubits in a line, the first in the order of a depth-first search."""
+
+    def extend(path: list[int]) -> Iterator[list[int]]:
+        if len(path) == n:
+            yield path
+            return
+        for q in device.neighbours[path[-1]]:
+            if q not in path and _entangler(device, path[-1], q):
+                yield from extend([*path, q])
+
+    for start in range(device.n_qubits):
+        if found := next(extend([start]), None):
+            return tuple(found)
+    raise InputError(f"'{device.name}' has no line of {n} coupled qubits. Ask for fewer.")
+
+
+def _entangler(device: Device, a: int, b: int) -> tuple[str, tuple[int, int]] | None:
+    found = [
+        (name, pair)
+        for name in ("ecr", "cz", "cx")
+        for pair in ((a, b), (b, a))
+        if (name, pair) in device.row
+    ]
+    return found[0] if found else None
+
+
+def brick(twin: Twin, n: int, layers: int, *, seed: int = 1) -> QuantumCircuit:
+    """Return a brick circuit on a line of the device in its native gates, all qubits measured.
+
+    Each layer turns every qubit by random angles (rz sx rz sx rz) and entangles every other pair
+    with the native two-qubit gate; pairs alternate from layer to layer. Bit k is the k-th qubit of
+    the line.
+    """
+    rng = np.random.default_rng(seed)
+    qubits = line(twin.device, n)
+    circuit = QuantumCircuit(twin.n_qubits, n)
+    for layer in range(layers):
+        for q in qubits:
+            first, middle, last = rng.uniform(-np.pi, np.pi, 3)
+            circuit.rz(first, q)
+            circuit.sx(q)
+            circuit.rz(middle, q)
+            circuit.sx(q)
+            circuit.rz(last, q)
+        for k in range(layer % 2, n - 1, 2):
+            name, pair = _entangler(twin.device, *qubits[k : k + 2])
+            getattr(circuit, name)(*pair)
+    circuit.measure(qubits, range(n))
+    return circuit
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return the wall time of one call."""
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def side_by_side(tools: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Return the median wall time of each tool, measured in turns so that all share the weather."""
+    taken: dict[str, list[float]] = {name: [] for name in tools}
+    for _ in range(repeats):
+        for name, work in tools.items():
+            taken[name].append(seconds(work))
+    return {name: statistics.median(times) for name, times in taken.items()}
