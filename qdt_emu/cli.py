@@ -7,6 +7,7 @@ which prints one JSON object and nothing else.
 import json
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -281,8 +282,8 @@ def check(
                     f"{name}: {d.quantity} of {d.place}: published {d.published:.6g}, twin "
                     f"{d.twin:.6g} ({d.cause or 'no known cause'})"
                 )
-        for name, reason in failed.items():
-            _say(f"{name}: {reason}")
+        for name, message in failed.items():
+            _say(f"{name}: {message}")
     if not passed:
         raise typer.Exit(1)
 
@@ -308,7 +309,7 @@ def import_(
     _table(
         f"{calibration!r}",
         ["status", "fields", "reason"],
-        [[x["status"], str(x["fields"]), x["reason"]] for x in summary],
+        [[status, str(fields), reason] for status, reason, fields in calibration.ledger.summary()],
     )
     _say(f"written: {out}")
 
@@ -347,8 +348,8 @@ def compare(
         )
         results.append((item.name, twin.name, verdict))
     if as_json:
-        rows = [{"name": n, "device": d, **json.loads(v.to_json())} for n, d, v in results]
-        _print_json({"runs": rows})
+        verdicts = [{"name": n, "device": d, **json.loads(v.to_json())} for n, d, v in results]
+        _print_json({"runs": verdicts})
         return
     if len(results) == 1:
         _console().print(str(results[0][2]), markup=False, highlight=False)
@@ -595,7 +596,7 @@ def _busy(text: str, *, quiet: bool) -> Any:
     return nullcontext() if quiet or not console.is_terminal else console.status(_plain(text))
 
 
-def _progress(items: list[Any], text: str, *, quiet: bool) -> Any:
+def _progress(items: Sequence[Any], text: str, *, quiet: bool) -> Any:
     from rich.console import Console
     from rich.progress import track
 

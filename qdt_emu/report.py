@@ -50,11 +50,11 @@ def write_report(
         ("Qubits used", error_map(twin, used)),
         ("Schedule", timeline(compiled.structure, title="")),
     ]
-    tables = {}
+    tables: dict[str, tuple[tuple[str, ...], list[tuple[str, ...]]]] = {}
     try:
         found = twin.explain(circuit, _main_outcome(counts), options=options)
         figures.append(("Where the error comes from", found.plot()))
-        rows = [(name, f"{x:+.5f}") for name, x in found.by_mechanism.items()]
+        rows: list[tuple[str, ...]] = [(name, f"{x:+.5f}") for name, x in found.by_mechanism.items()]
         tables[f"{found.figure}: {found.ideal:.4f} ideal, {found.noisy:.4f} on the twin"] = (
             ("mechanism", "contribution"),
             rows,

@@ -65,8 +65,13 @@ class Engine(Protocol[State]):
 
     `prepare` does all work that depends on the structure alone (fusion, ordering, compilation), so
     that a thousand sets of values cost one preparation. `sample` and `estimate` are pure functions
-    of their arguments: the same seed gives the same answer, on one thread or many.
+    of their arguments: the same seed gives the same answer, on one thread or many. Equal settings
+    make equal engines, so that preparations can be cached by them.
     """
+
+    def __hash__(self) -> int:
+        """Equal engines have equal hashes."""
+        ...
 
     @property
     def name(self) -> str:

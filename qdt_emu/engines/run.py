@@ -220,8 +220,9 @@ def _account(done: list[tuple[Choice, Any]], begin: float, misses_before: int) -
     for _, outcome in done:
         for name, value in outcome.details.items():
             old = details.get(name)
-            numeric = isinstance(value, int | float) and isinstance(old, int | float)
-            details[name] = old + value if numeric else value  # type: ignore[operator]
+            if isinstance(value, int | float) and isinstance(old, int | float):
+                value = old + value
+            details[name] = value
     return Account(
         engine="+".join(names) or "none",
         reason="; ".join(dict.fromkeys(choice.reason for choice, _ in done)),
