@@ -54,7 +54,8 @@ def write_report(
     try:
         found = twin.explain(circuit, _main_outcome(counts), options=options)
         figures.append(("Where the error comes from", found.plot()))
-        rows: list[tuple[str, ...]] = [(name, f"{x:+.5f}") for name, x in found.by_mechanism.items()]
+        parts = found.by_mechanism.items()
+        rows: list[tuple[str, ...]] = [(name, f"{x:+.5f}") for name, x in parts]
         tables[f"{found.figure}: {found.ideal:.4f} ideal, {found.noisy:.4f} on the twin"] = (
             ("mechanism", "contribution"),
             rows,

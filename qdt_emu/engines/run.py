@@ -220,9 +220,8 @@ def _account(done: list[tuple[Choice, Any]], begin: float, misses_before: int) -
     for _, outcome in done:
         for name, value in outcome.details.items():
             old = details.get(name)
-            if isinstance(value, int | float) and isinstance(old, int | float):
-                value = old + value
-            details[name] = value
+            both = isinstance(value, int | float) and isinstance(old, int | float)
+            details[name] = old + value if both else value  # type: ignore[operator]
     return Account(
         engine="+".join(names) or "none",
         reason="; ".join(dict.fromkeys(choice.reason for choice, _ in done)),
