@@ -68,8 +68,9 @@ class Room(NamedTuple):
     """Scratch space of one thread: state of the trunk and of eight trajectories.
 
     Attributes:
-        trunk: Two states, shape (2, 2, rows, 8): [which, real or imaginary].
-        state: Two states, shape (2, 2, rows, 8).
+        trunk: States, shape (k, 2, rows, 8): [which, real or imaginary]; two of them if a qubit
+            leaves the state before the end, otherwise one will do.
+        state: States, shape (k, 2, rows, 8).
         matrix: Shape (32, 8).
         part: Shape (16, 8).
     """
@@ -177,7 +178,9 @@ def _advance(blocks: Blocks, state: Any, at: Index, block: Index, matrix: Any) -
     bits = blocks.bits[block]
     if bits[0] < 0 and bits[1] < 0 and bits[2] < 0 and bits[3] < 0:
         return at  # the qubits stay classical: only a phase is left
-    to = at if bits[0] == bits[2] and bits[1] == bits[3] else 1 - at
+    # Nobody leaves or moves: newcomers only add rows above, so the state may be overwritten.
+    stay = (bits[0] < 0 or bits[0] == bits[2]) and (bits[1] < 0 or bits[1] == bits[3])
+    to = at if stay else 1 - at
     old, new = state[at], state[to]
     transform(new[0], new[1], old[0], old[1], matrix, blocks.groups[block], bits)
     return to

@@ -50,8 +50,8 @@ class Prepared:
 
     def programs(self, real: type[np.floating[Any]]) -> list[Program]:
         """Return the programs to choose from: `late` only where its state is not too large."""
-        limit = max(LATE_BYTES, room_bytes(self.early, real))
-        return [self.early, *[self.late] * (room_bytes(self.late, real) <= limit)]
+        limit = max(LATE_BYTES, room_bytes(self.early, real, spare=False))
+        return [self.early, *[self.late] * (room_bytes(self.late, real, spare=False) <= limit)]
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Statevector:
         threads = self._count(shots)
         scan = 30.0 * (paulis + 1) * 2.0 ** best.layout.widths[-1]
         flops = max(1, shots) * (best.layout.work + scan)
-        size = threads * max(room_bytes(p, self._real) for p in programs)
+        size = threads * max(room_bytes(p, self._real, spare=paulis > 0) for p in programs)
         refusal = ""
         if best.layout.peak > MAX_WIDTH or size > memory:
             refusal = (
@@ -148,7 +148,7 @@ class Statevector:
         """Fill the records of some shots and return the number of trajectories."""
         groups = group(bound, keys)
         threads = self._count(len(groups.begin))
-        space = rooms(bound.program, groups, self._real, threads)
+        space = rooms(bound.program, groups, self._real, threads, spare=False)
         rows = 1 << bound.program.layout.widths[-1]
         fixed = (bound.blocks, bound.numbers, bound.quiet, groups, bound.program.leaf, rows)
 
@@ -213,7 +213,7 @@ class Statevector:
         """Return the value of every string in every group, shape (groups, m)."""
         found = np.zeros((len(groups.begin), len(paulis)))
         threads = self._count(len(groups.begin))
-        space = rooms(bound.program, groups, self._real, threads)
+        space = rooms(bound.program, groups, self._real, threads, spare=True)
         layout = bound.program.layout
         fixed = (bound.blocks, bound.numbers, bound.quiet, groups, np.array(layout.final, np.int64))
         strings = (paulis, bases, setting, np.ascontiguousarray(readout, np.float64))

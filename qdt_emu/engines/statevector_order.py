@@ -42,6 +42,11 @@ class Layout:
         return total
 
     @property
+    def shrinks(self) -> bool:
+        """Return whether a qubit leaves the state, so that a second one is needed beside it."""
+        return any((a not in (-1, c)) or (b not in (-1, d)) for a, b, c, d in self.bits)
+
+    @property
     def peak(self) -> int:
         """Return the largest number of active qubits."""
         return max(self.widths)

@@ -114,15 +114,25 @@ def piece(bound: Bound) -> int:
     return max(1024, CODES // max(1, len(bound.cumulative)))
 
 
-def rooms(program: Program, groups: Groups, real: type[np.floating[Any]], count: int) -> list[Room]:
-    """Return scratch space for `count` threads, no larger than these groups need."""
-    widths = program.layout.widths
-    trunk = max(widths[: int(groups.begin[-1]) + 1])
-    rows = max(widths)
+def rooms(
+    program: Program, groups: Groups, real: type[np.floating[Any]], count: int, *, spare: bool
+) -> list[Room]:
+    """Return scratch space for `count` threads, no larger than these groups need.
+
+    Args:
+        program: The compiled circuit.
+        groups: All groups of the run.
+        real: Precision.
+        count: Number of threads.
+        spare: Whether the caller needs a second state beside the final one.
+    """
+    layout = program.layout
+    copies = 2 if spare or layout.shrinks else 1
+    trunk = max(layout.widths[: int(groups.begin[-1]) + 1])
     return [
         Room(
-            np.empty((2, 2, 1 << trunk, LANES), real),
-            np.empty((2, 2, 1 << rows, LANES), real),
+            np.empty((copies, 2, 1 << trunk, LANES), real),
+            np.empty((copies, 2, 1 << layout.peak, LANES), real),
             np.zeros((32, LANES), real),
             np.zeros((16, LANES), real),
         )
@@ -130,9 +140,14 @@ def rooms(program: Program, groups: Groups, real: type[np.floating[Any]], count:
     ]
 
 
-def room_bytes(program: Program, real: type[np.floating[Any]]) -> int:
-    """Return an upper bound on the bytes of one thread's scratch space."""
-    return int(8 * LANES * np.dtype(real).itemsize << program.layout.peak)
+def room_bytes(program: Program, real: type[np.floating[Any]], *, spare: bool) -> int:
+    """Return an upper bound on the bytes of one thread's scratch space; see `rooms`."""
+    layout, blocks = program.layout, program.blocks
+    varies = np.append(blocks.varying < blocks.item[1:], True)
+    trunk = max(layout.widths[: int(np.argmax(varies)) + 1])
+    copies = 2 if spare or layout.shrinks else 1
+    size = copies * 2 * LANES * np.dtype(real).itemsize
+    return int(size * ((1 << trunk) + (1 << layout.peak)))
 
 
 def run_threads(work: Callable[[int], None], count: int) -> None:

@@ -59,6 +59,21 @@ def test_a_gate_may_overwrite_its_state():
     assert np.array_equal(state, out)
 
 
+@pytest.mark.parametrize("bits", [(2, -1, 2, 5), (-1, 2, 5, 2), (-1, -1, 5, 6), (-1, -1, 5, -1)])
+def test_newcomers_at_the_top_may_overwrite_the_state(bits):
+    matrix = np.random.default_rng(0).normal(size=(32, 8))
+    state = random_state(7, 2, np.float64)
+    before, out, groups = (
+        state.copy(),
+        np.zeros_like(state),
+        2 ** (5 - sum(b >= 0 for b in bits[:2])),
+    )
+    transform(*out, *before, matrix, groups, np.array(bits))
+    transform(*state, *state, matrix, groups, np.array(bits))
+    rows = 2 ** (5 + sum(b >= 0 for b in bits[2:]) - sum(b >= 0 for b in bits[:2]))
+    assert np.array_equal(state[:, :rows], out[:, :rows])
+
+
 def test_the_vector_instructions_do_what_the_plain_functions_say():
     state, matrix = random_state(2, 5, np.float64), np.random.default_rng(1).normal(size=(32, 8))
     rows = (0, (0, 1, 2, 3))
