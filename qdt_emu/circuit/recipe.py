@@ -7,9 +7,11 @@ of parameters and angles, on NumPy for a run and on JAX for gradients and batche
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from math import isfinite
 from numbers import Real
 from typing import Any
 
+import jax
 import numpy as np
 from numpy.typing import NDArray
 from qiskit.circuit import ParameterExpression
@@ -118,8 +120,8 @@ class Recipe:
                 f"names {unknown[0]!r}."
             )
         for name, value in binding.items():
-            if not isinstance(value, Real):
-                raise InputError(f"`binding` must hold real numbers, but {name} is {value!r}.")
+            if not isinstance(value, Real) or not isfinite(value):
+                raise InputError(f"`binding` must hold finite numbers, but {name} is {value!r}.")
         if missing := [name for name in self.free if name not in binding]:
             raise InputError(
                 f"The circuit's parameter(s) {missing} have no value. Bind the circuit or pass "
@@ -138,8 +140,7 @@ class Recipe:
     def values(self, parameters: Parameters, angles: Array, *, zz_frame: Frame) -> Values:
         """Return the numbers of the noisy circuit; pure, and differentiable in both arguments."""
         p = parameters
-        # One leaf decides the library: parameters are mapped as a whole or not at all.
-        xp = namespace(p.t1, angles)
+        xp = namespace(*jax.tree.leaves(p), angles)  # one traced leaf is enough
         one, two = ([g.build(p, angles, zz_frame) for g in groups] for groups in self.unitaries)
         scale = xp.concatenate([p.relaxation_scale, xp.ones(1)])  # row -1: the whole duration
         qubits, rows = self.relaxation[:, 0], self.relaxation[:, 1]

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit.classical import expr
-from tests.circuit.exact import RO, SX, compiled, distribution, physical, quiet, toy
 
 from qdt_emu.circuit.noisy import Kind
 from qdt_emu.circuit.read import read_circuit
 from qdt_emu.device import what_if
 from qdt_emu.errors import UnsupportedError
+from tests.circuit.exact import RO, SX, compiled, distribution, physical, quiet, toy
 
 
 def certain(circuit: QuantumCircuit, device=None) -> int:
