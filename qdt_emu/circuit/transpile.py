@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from qiskit import QuantumCircuit
-from qiskit.circuit import Barrier, Delay, Gate, IfElseOp, Measure, Reset
+from qiskit.circuit import Barrier, ControlFlowOp, Delay, Gate, IfElseOp, Measure, Reset
 from qiskit.exceptions import QiskitError
 from qiskit.transpiler import Target, generate_preset_pass_manager
 
 from qdt_emu.circuit.read import PHYSICAL
 from qdt_emu.device import Device
-from qdt_emu.errors import InputError
+from qdt_emu.errors import InputError, UnsupportedError
 
 
 def is_physical(circuit: QuantumCircuit, device: Device) -> bool:
@@ -33,7 +33,7 @@ def is_physical(circuit: QuantumCircuit, device: Device) -> bool:
 def _gates(
     circuit: QuantumCircuit, places: Sequence[int] | None = None
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Yield (name, qubits) of everything that needs a place."""
+    """Yield (name, qubits) of every gate; no qubits for what must be unrolled first."""
     place = dict(zip(circuit.qubits, places or range(circuit.num_qubits), strict=True))
     for item in circuit.data:
         on = tuple(place[q] for q in item.qubits)
@@ -44,7 +44,7 @@ def _gates(
             if on:
                 yield item.operation.name, on
         elif not isinstance(item.operation, Barrier | Delay | Measure | Reset):
-            yield item.operation.name, on
+            yield item.operation.name, ()
 
 
 def fits_open_set(circuit: QuantumCircuit, device: Device) -> bool:
@@ -76,12 +76,19 @@ def transpile_for(
 
     Raises:
         InputError: The circuit does not fit, or Qiskit cannot translate it.
+        UnsupportedError: Loops and switches.
     """
     if circuit.num_qubits > target.num_qubits:
         raise InputError(
             f"The circuit must fit on the {target.num_qubits} qubits of '{target.description}', "
             f"but it has {circuit.num_qubits}. Choose a larger device."
         )
+    for item in circuit.data:
+        if isinstance(item.operation, ControlFlowOp) and not isinstance(item.operation, IfElseOp):
+            raise UnsupportedError(
+                f"The operation `{item.operation.name}` has no noise model here. Unroll loops, and "
+                f"replace switches by `if_else`."
+            )
     if layout is not None:
         _check_layout(layout, circuit, target)
     try:
@@ -95,8 +102,8 @@ def transpile_for(
     except QiskitError as reason:
         raise InputError(
             f"The circuit cannot be put onto '{target.description}': "
-            f"{' '.join(str(reason.message).split())}. A part of the device may be disconnected "
-            f"(uncalibrated couplers are left out); choose a layout or another device."
+            f"{' '.join(str(reason.message).split()).rstrip('.')}. Uncalibrated couplers are left "
+            f"out, which may cut the device in two: choose a layout or another device."
         ) from None
 
 
