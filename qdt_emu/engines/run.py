@@ -14,10 +14,15 @@ from qdt_emu.circuit import Kind, NoisyCircuit, Structure
 from qdt_emu.engines.components import components
 from qdt_emu.engines.density import Density
 from qdt_emu.engines.engine import Engine, Expectations, Plan, Records
+from qdt_emu.engines.pauli import Pauli
 from qdt_emu.engines.statevector import Statevector
 from qdt_emu.errors import InputError, UnsupportedError
 
-ENGINES: dict[str, Callable[[], Engine[Any]]] = {"density": Density, "statevector": Statevector}
+ENGINES: dict[str, Callable[[], Engine[Any]]] = {
+    "density": Density,
+    "statevector": Statevector,
+    "pauli": Pauli,
+}
 PREFER_EXACT_BELOW = 1.0  # s; an exact answer is worth this much more time
 MEMORY_SHARE = 0.7  # of the free memory
 
@@ -186,7 +191,9 @@ def estimate(
             shots=shots,
             seed=_own_seed(seed, k),
         )
-        v, s = found.values[where.reshape(-1)], found.stderr[where.reshape(-1)]
+        rest = ~own.any(axis=1)  # the identity is 1, without an engine's rounding
+        v = np.where(rest, 1.0, found.values[where.reshape(-1)])
+        s = np.where(rest, 0.0, found.stderr[where.reshape(-1)])
         # Var(xy) = x^2 Var(y) + y^2 Var(x) + Var(x) Var(y) for independent factors.
         relative = values**2 * s**2 + v**2 * relative + relative * s**2
         values = values * v
