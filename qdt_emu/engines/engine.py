@@ -52,12 +52,14 @@ class Expectations:
         stderr: Standard error from sampling trajectories, shape (m,); 0 for exact engines.
         truncation: Upper bound on the error added by cuts (0.0 for exact engines).
         details: What the engine wants to say about the run (JSON-able values).
+        bounds: The truncation of each string, shape (m,); None where it is the same for all.
     """
 
     values: NDArray[np.float64]
     stderr: NDArray[np.float64]
     truncation: float = 0.0
     details: dict[str, float | int | str] = field(default_factory=dict)
+    bounds: NDArray[np.float64] | None = None
 
 
 class Engine(Protocol[State]):

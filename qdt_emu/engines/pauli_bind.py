@@ -1,0 +1,142 @@
+"""Numbers for the `pauli` engine: each map as short lists of Pauli codes with weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qdt_emu.circuit import Values
+from qdt_emu.engines import density_tables as tables
+from qdt_emu.engines.density_bind import products
+from qdt_emu.engines.pauli_program import PAIR, SWAPPED, Index, Link, Program
+from qdt_emu.errors import UnsupportedError
+
+Floats = NDArray[np.float64]
+Bytes = NDArray[np.uint8]
+
+ROUNDING = 1e-14  # matrix elements below are products of rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Maps:
+    """Maps on observables, ready for `kernels.pauli.propagate`.
+
+    Attributes:
+        where: (first qubit or -1, second qubit, row), shape (k, 3), in the order of action.
+        forks: Whether a map makes several strings of one, or one of several, shape (k,).
+        counts: Number of targets of each code, shape (rows, 16).
+        codes: Targets, shape (rows, 16, 16).
+        weights: Their weights, shape (rows, 16, 16).
+        still: Whether a code just stays, shape (rows, 16).
+    """
+
+    where: Index
+    forks: NDArray[np.bool_]
+    counts: Bytes
+    codes: Bytes
+    weights: Floats
+    still: Bytes
+
+
+def bind(prog: Program, values: Values, readout: Floats) -> Maps:
+    """Return the maps of a program, with the readout of each qubit as the first map on it.
+
+    Args:
+        prog: Which factors make each map.
+        values: The numbers.
+        readout: Measured operator of each qubit, shape (n_qubits, 2), see `Engine.estimate`.
+
+    Error:
+        Rounding; matrix elements below 1e-14 are 0.
+    """
+    matrices = _matrices(prog, values)
+    misread = np.flatnonzero(np.any(readout != [1.0, 0.0], axis=1))
+    first = np.zeros((len(misread), 16, 16))
+    first[:, range(4), range(4)] = readout[misread, :1]
+    first[:, 1:4, 0] = readout[misread, 1:]
+    first[:, 0, 0] = 1.0
+    rows = len(matrices) + np.arange(len(misread))
+    reading = np.stack([np.full(len(misread), -1), misread, rows, np.zeros(len(misread))], 1)
+    maps = np.concatenate([reading.astype(np.int64), prog.maps])
+    matrices = np.concatenate([matrices, first])
+    counts, codes, weights, still, forks = _lists(matrices)
+    order = np.lexsort((forks[maps[:, 2]], maps[:, 3]))
+    maps = maps[order]
+    return Maps(maps[:, :3].copy(), forks[maps[:, 2]], counts, codes, weights, still)
+
+
+def refuse_draws(prog: Program, values: Values) -> None:
+    """Refuse what changes from shot to shot, and third levels.
+
+    Raises:
+        UnsupportedError: Detuning during a dwell, or leakage.
+    """
+    slot, qubit = prog.dwells.T
+    drifts = np.any(np.asarray(values.detuning)[qubit] != 0, axis=1)
+    drifts &= np.asarray(values.dwell)[slot] != 0
+    if drifts.any():
+        raise UnsupportedError(
+            f"`detuning` must be 0 in the engine 'pauli', but qubit {qubit[drifts][0]} drifts from "
+            f"shot to shot. Use engine='statevector'."
+        )
+    if np.any(np.asarray(values.leakage)[prog.leaks]):
+        raise UnsupportedError(
+            "`leakage` must be 0 in the engine 'pauli', which has no third level, but a rate is "
+            "not. Use engine='statevector'."
+        )
+
+
+def _matrices(prog: Program, values: Values) -> Floats:
+    """Return R[i, j] of <P_i> after = sum_j R[i, j] <P_j> before, shape (rows, 16, 16).
+
+    A single-qubit map fills the upper left 4 x 4 of its matrix.
+    """
+    table, first = tables.one_qubit(np, values, np.zeros(0))
+    runs = _product(np.asarray(table), first, prog.runs)
+    two, _ = tables.two_qubit(np, values)
+    turned = two[:, tables.SWAP][:, :, tables.SWAP]
+    a, b = runs[prog.pairs[:, 0]], runs[prog.pairs[:, 1]]
+    pairs = np.einsum("kij,kab->kiajb", a, b).reshape(-1, 16, 16)
+    k, n = len(values.unitaries2), len(two)
+    starts = [0, 1, 1 + k, 1 + n, 1 + n + k, 1 + 2 * n]
+    chains = _product(np.concatenate([np.eye(16)[None], two, turned, pairs]), starts, prog.chains)
+    out = np.zeros((len(runs) + len(chains), 16, 16))
+    out[: len(runs), :4, :4] = runs
+    out[len(runs) :] = chains
+    return out
+
+
+def _product(table: Floats, starts: Sequence[int], rows: tuple[tuple[Link, ...], ...]) -> Floats:
+    """Return the product of each row's factors, the first factor rightmost."""
+    out = np.empty((len(rows), *table.shape[1:]))
+    by_length: dict[int, list[int]] = {}
+    for k, links in enumerate(rows):
+        by_length.setdefault(1 << max(len(links) - 1, 0).bit_length(), []).append(k)
+    for length, members in by_length.items():
+        index = np.zeros((len(members), length), np.int64)  # row 0 is the identity
+        for i, k in enumerate(members):
+            for j, (block, slot, swapped) in enumerate(rows[k]):
+                shift = SWAPPED * swapped if block != PAIR else 0
+                index[i, j] = starts[block + shift] + slot
+        out[members] = products(table, [index.astype(np.int32)])
+    return out
+
+
+def _lists(matrices: Floats) -> tuple[Bytes, Bytes, Floats, Bytes, NDArray[np.bool_]]:
+    """Return counts, codes, weights, still and forks of matrices, see `Maps`."""
+    there = np.abs(matrices) > ROUNDING
+    counts = there.sum(2)
+    codes = np.argsort(~there, axis=2, kind="stable")
+    weights = np.take_along_axis(np.where(there, matrices, 0.0), codes, axis=2)
+    own = np.arange(16)
+    still = (counts == 1) & (codes[:, :, 0] == own) & (np.abs(weights[:, :, 0] - 1) < ROUNDING)
+    # Maps that only rename have at most one element in each row and in each column.
+    forks = np.any(counts > 1, axis=1) | np.any(there.sum(1) > 1, axis=1)
+    return (
+        counts.astype(np.uint8),
+        codes.astype(np.uint8),
+        weights,
+        still.astype(np.uint8),
+        forks,
+    )
