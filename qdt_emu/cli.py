@@ -61,6 +61,9 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as reason:
+        where = f": '{reason.filename}'" if reason.filename else ""
+        _complain(f"{reason.strerror or reason}{where}.", 2, as_json=as_json)
 
 
 def _complain(message: str, code: int, *, as_json: bool) -> None:
@@ -94,6 +97,7 @@ def run(
     """Predict the counts of a circuit on a processor."""
     from qdt_emu.twin import Twin
 
+    _check_folders(report, out)
     with _busy("Loading the twin", quiet=as_json):
         twin = Twin.load(device)
     source = Path(circuit) if circuit else EXAMPLE
@@ -199,6 +203,7 @@ def inspect(
 
     from qdt_emu.twin import Twin
 
+    _check_folders(picture)
     twin = Twin.load(device)
     facts = _facts(twin)
     cases: dict[str, int] = {}
@@ -297,6 +302,7 @@ def import_(
     """Read a vendor's calibration file, check it, and store it in canonical form."""
     from qdt_emu.calibrations import read_calibration
 
+    _check_folders(out)
     if out.suffix != ".nc":
         raise InputError(f"`--out` must end in '.nc', but is '{out}'.")
     calibration = read_calibration(file)
@@ -380,6 +386,7 @@ def explain(
     """Say which mechanism and which qubit costs how much of a figure."""
     from qdt_emu.twin import Twin
 
+    _check_folders(picture)
     twin = Twin.load(device)
     with _busy("Attributing", quiet=as_json):
         found = twin.explain(Path(circuit), figure, options=_options(layout, decoupling))
@@ -421,6 +428,15 @@ def bench(
         return
     heads = list(dict.fromkeys(key for row in rows for key in row))
     _table("Benchmarks", heads, [[_text(row.get(h, "")) for h in heads] for row in rows])
+
+
+def _check_folders(*paths: Path | None) -> None:
+    """Refuse before the work what could not be written after it."""
+    for path in paths:
+        if path is not None and not path.absolute().parent.is_dir():
+            raise InputError(
+                f"The folder of '{path}' must exist, but '{path.parent}' does not. Make it first."
+            )
 
 
 def _options(layout: str | None, decoupling: str | None) -> Any:
