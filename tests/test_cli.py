@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from qdt_emu import cli
+from qdt_emu import Calibration, Counts, cli, read_calibration
 
 ROOT = Path(__file__).resolve().parents[1]
 BELL = 'OPENQASM 2.0; include "qelib1.inc"; qreg q[2]; creg c[2]; h q[0]; cx q[0],q[1];'
@@ -64,8 +64,6 @@ def test_counts_and_report_are_written_whole(qdt, bell, tmp_path):
     out, page = tmp_path / "counts.json", tmp_path / "report.html"
     code, _, _ = qdt("run", bell, *LAYOUT, "--seed", 1, "--out", out, "--report", page)
     assert code == 0
-    from qdt_emu import Counts
-
     assert Counts.load(out).shots == 4000
     text = page.read_text()
     assert text.rstrip().endswith("</html>")
@@ -149,8 +147,6 @@ def test_compare_ranks_the_twin_among_the_baselines(qdt, bell, tmp_path):
 
 
 def test_import_writes_the_canonical_form(qdt, tmp_path):
-    from qdt_emu import Calibration, read_calibration
-
     lima = tmp_path / "lima.nc"
     read_calibration("ibmq_lima").to_netcdf(lima)
     code, out, _ = qdt("import", lima, "--out", tmp_path / "again.nc", "--json")
