@@ -15,6 +15,7 @@ from qdt_emu.engines.components import components
 from qdt_emu.engines.density import Density
 from qdt_emu.engines.engine import Engine, Expectations, Plan, Records
 from qdt_emu.engines.pauli import Pauli
+from qdt_emu.engines.stabilizer import Stabilizer
 from qdt_emu.engines.statevector import Statevector
 from qdt_emu.errors import InputError, UnsupportedError
 
@@ -22,6 +23,7 @@ ENGINES: dict[str, Callable[[], Engine[Any]]] = {
     "density": Density,
     "statevector": Statevector,
     "pauli": Pauli,
+    "stabilizer": Stabilizer,
 }
 PREFER_EXACT_BELOW = 1.0  # s; an exact answer is worth this much more time
 MEMORY_SHARE = 0.7  # of the free memory
