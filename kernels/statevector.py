@@ -11,6 +11,7 @@ offsets of its output. So the same code applies gates (4 -> 4), brings in a qubi
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,14 +47,34 @@ def _vectors(context: Any, builder: Any, element: Any) -> tuple[Any, Callable[..
     return fma, at
 
 
-def _entries(builder: Any, rows: Any, count: int) -> list[Any]:
-    """Return the `count` offsets of (first row, tuple of offsets)."""
-    offsets = builder.extract_value(rows, 1)
-    return [builder.extract_value(offsets, k) for k in range(count)]
+def _rows(builder: Any, rows: Any) -> list[Any]:
+    """Return the row numbers that (first row, four offsets) stands for."""
+    first, offsets = builder.extract_value(rows, 0), builder.extract_value(rows, 1)
+    return [builder.add(first, builder.extract_value(offsets, k)) for k in range(4)]
+
+
+def _cases(builder: Any, key: Any, cases: dict[int, Callable[[], None]]) -> None:
+    """Emit a switch; the case is the same all through a pass, so it costs nothing."""
+    end = builder.append_basic_block()
+    switch = builder.switch(key, end)
+    for value, emit in cases.items():
+        block = builder.append_basic_block()
+        switch.add_case(ir.Constant(key.type, value), block)
+        builder.position_at_end(block)
+        emit()
+        builder.branch(end)
+    builder.position_at_end(end)
 
 
 def combine(
-    out_re: Real, out_im: Real, re: Real, im: Real, matrix: Real, rows_out: Any, rows_in: Any
+    out_re: Real,
+    out_im: Real,
+    re: Real,
+    im: Real,
+    matrix: Real,
+    shape: Index,
+    rows_out: Any,
+    rows_in: Any,
 ) -> None:
     """Write the rows `rows_out`: `matrix` times the rows `rows_in`, lane by lane.
 
@@ -63,14 +84,17 @@ def combine(
         re: Real part of the state.
         im: Imaginary part of the state.
         matrix: Shape (2 * outputs * inputs, 8): real and imaginary parts in turn, row by row.
-        rows_out: (first row, tuple of offsets).
-        rows_in: (first row, tuple of offsets).
+        shape: 8 * outputs + inputs, each 1, 2 or 4.
+        rows_out: (first row, four offsets), of which the first `outputs` count.
+        rows_in: (first row, four offsets), of which the first `inputs` count.
     """
+    outputs, inputs = shape >> 3, shape & 7
     (to, masks_out), (start, masks_in) = rows_out, rows_in
-    x = np.stack([re[start + m] + 1j * im[start + m] for m in masks_in])
-    m = (matrix[0::2] + 1j * matrix[1::2]).reshape(-1, len(masks_in), LANES)
-    y = np.einsum("oil,il->ol", m[: len(masks_out)], x)
-    for k, mask in enumerate(masks_out):
+    x = np.stack([re[start + m] + 1j * im[start + m] for m in masks_in[:inputs]])
+    size = 2 * outputs * inputs
+    m = (matrix[0:size:2] + 1j * matrix[1:size:2]).reshape(outputs, inputs, LANES)
+    y = np.einsum("oil,il->ol", m, x)
+    for k, mask in enumerate(masks_out[:outputs]):
         out_re[to + mask], out_im[to + mask] = y[k].real, y[k].imag
 
 
@@ -81,50 +105,49 @@ def _combine(
     re: Any,
     im: Any,
     matrix: Any,
+    _shape: Any,
     rows_out: Any,
     rows_in: Any,
 ) -> Any:
     """Emit `combine` with explicit vectors; LLVM does not find them in the scalar loop."""
-    counts = [len(rows.types[1]) for rows in (rows_out, rows_in)]
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        element = context.get_data_type(signature.args[0].dtype)
-        fma, at = _vectors(context, builder, element)
+        fma, at = _vectors(context, builder, context.get_data_type(signature.args[0].dtype))
         align = signature.args[0].dtype.bitwidth // 8
-        arrays = [
+        *states, coefficients = (
             context.make_array(t)(context, builder, a).data
             for t, a in zip(signature.args[:5], args[:5], strict=True)
-        ]
-        rows = []
-        for pair, count in zip(args[5:], counts, strict=True):
-            start = builder.extract_value(pair, 0)
-            offsets = _entries(builder, pair, count)
-            rows.append([builder.add(start, m) for m in offsets])
-        xs = [
-            tuple(builder.load(at(part, row), align=align) for part in arrays[2:4])
-            for row in rows[1]
-        ]
-        for o, row in enumerate(rows[0]):
-            total: list[Any] = []
-            for i, (x, y) in enumerate(xs):
-                entry = 2 * (o * counts[1] + i)
-                a, b = (builder.load(at(arrays[4], entry + k), align=align) for k in (0, 1))
-                if not total:
-                    total = [builder.fmul(a, x), builder.fmul(a, y)]
-                else:
-                    total = [
-                        builder.call(fma, [a, v, t]) for v, t in zip((x, y), total, strict=True)
-                    ]
-                total[0] = builder.call(fma, [builder.fneg(b), y, total[0]])
-                total[1] = builder.call(fma, [b, x, total[1]])
-            for part, value in zip(arrays[:2], total, strict=True):
-                builder.store(value, at(part, row), align=align)
+        )
+        to, source = _rows(builder, args[6]), _rows(builder, args[7])
+
+        def product(outputs: int, inputs: int) -> None:
+            xs = [
+                tuple(builder.load(at(part, row), align=align) for part in states[2:])
+                for row in source[:inputs]
+            ]
+            for o, row in enumerate(to[:outputs]):
+                total: list[Any] = []
+                for i, (x, y) in enumerate(xs):
+                    entry = 2 * (o * inputs + i)
+                    a, b = (builder.load(at(coefficients, entry + k), align=align) for k in (0, 1))
+                    if total:
+                        pairs = zip((x, y), total, strict=True)
+                        total = [builder.call(fma, [a, v, t]) for v, t in pairs]
+                    else:
+                        total = [builder.fmul(a, x), builder.fmul(a, y)]
+                    total[0] = builder.call(fma, [builder.fneg(b), y, total[0]])
+                    total[1] = builder.call(fma, [b, x, total[1]])
+                for part, value in zip(states[:2], total, strict=True):
+                    builder.store(value, at(part, row), align=align)
+
+        sizes = [(o, i) for o in (4, 2, 1) for i in (4, 2, 1)]
+        _cases(builder, args[5], {8 * o + i: partial(product, o, i) for o, i in sizes})
         return context.get_dummy_value()
 
-    return types.void(out_re, out_im, re, im, matrix, rows_out, rows_in), emit
+    return types.void(out_re, out_im, re, im, matrix, types.int64, rows_out, rows_in), emit
 
 
-def correlate(total: Real, re: Real, im: Real, rows: Any) -> None:
+def correlate(total: Real, re: Real, im: Real, count: Index, rows: Any) -> None:
     """Add x_i conj(x_j) of the rows `rows` to `total`, lane by lane.
 
     Args:
@@ -132,72 +155,72 @@ def correlate(total: Real, re: Real, im: Real, rows: Any) -> None:
             i < j.
         re: Real part of the state, shape (rows, 8).
         im: Imaginary part of the state.
-        rows: (first row, tuple of k offsets).
+        count: k, which is 1, 2 or 4.
+        rows: (first row, four offsets), of which the first k count.
     """
     start, masks = rows
-    x = np.stack([re[start + m] + 1j * im[start + m] for m in masks])
-    k = len(masks)
-    for i in range(k):
-        for j in range(i, k):
+    x = np.stack([re[start + m] + 1j * im[start + m] for m in masks[:count]])
+    for i in range(count):
+        for j in range(i, count):
             product = x[i] * x[j].conj()
-            total[i * k + j] += product.real
+            total[i * count + j] += product.real
             if i != j:
-                total[j * k + i] += product.imag
+                total[j * count + i] += product.imag
 
 
-def _correlate(_: Any, total: Any, re: Any, im: Any, rows: Any) -> Any:
+def _correlate(_: Any, total: Any, re: Any, im: Any, _count: Any, rows: Any) -> Any:
     """Emit `correlate` with explicit vectors."""
-    k = len(rows.types[1])
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        element = context.get_data_type(signature.args[0].dtype)
-        fma, at = _vectors(context, builder, element)
+        fma, at = _vectors(context, builder, context.get_data_type(signature.args[0].dtype))
         align = signature.args[0].dtype.bitwidth // 8
         sums, *parts = (
             context.make_array(t)(context, builder, a).data
             for t, a in zip(signature.args[:3], args[:3], strict=True)
         )
-        start = builder.extract_value(args[3], 0)
-        offsets = _entries(builder, args[3], k)
-        xs = [
-            tuple(builder.load(at(part, builder.add(start, m)), align=align) for part in parts)
-            for m in offsets
-        ]
+        source = _rows(builder, args[4])
 
-        def add(entry: Index, products: list[tuple[Any, Any]]) -> None:
+        def add(entry: int, products: list[tuple[Any, Any]]) -> None:
             value = builder.load(at(sums, entry), align=align)
             for a, b in products:
                 value = builder.call(fma, [a, b, value])
             builder.store(value, at(sums, entry), align=align)
 
-        for i, (a, b) in enumerate(xs):
-            for j, (c, d) in enumerate(xs[i:], i):
-                add(i * k + j, [(a, c), (b, d)])
-                if i != j:
-                    add(j * k + i, [(b, c), (builder.fneg(a), d)])
+        def products(k: int) -> None:
+            xs = [
+                tuple(builder.load(at(part, row), align=align) for part in parts)
+                for row in source[:k]
+            ]
+            for i, (a, b) in enumerate(xs):
+                for j, (c, d) in enumerate(xs[i:], i):
+                    add(i * k + j, [(a, c), (b, d)])
+                    if i != j:
+                        add(j * k + i, [(b, c), (builder.fneg(a), d)])
+
+        _cases(builder, args[3], {k: partial(products, k) for k in (4, 2, 1)})
         return context.get_dummy_value()
 
-    return types.void(total, re, im, rows), emit
+    return types.void(total, re, im, types.int64, rows), emit
 
 
-# Numba compiles the body of the lambda in place of the call, so it cannot be the intrinsic itself.
 _combine_vectors: Any = intrinsic(_combine)
 _correlate_vectors: Any = intrinsic(_correlate)
 
 
 def _combine_compiled(*_: Any) -> Any:
-    return lambda out_re, out_im, re, im, matrix, rows_out, rows_in: _combine_vectors(  # noqa: PLW0108
-        out_re, out_im, re, im, matrix, rows_out, rows_in
+    # Numba compiles the lambda in place of the call, so it cannot be the intrinsic itself.
+    return lambda out_re, out_im, re, im, matrix, shape, rows_out, rows_in: _combine_vectors(  # noqa: PLW0108
+        out_re, out_im, re, im, matrix, shape, rows_out, rows_in
+    )
+
+
+def _correlate_compiled(*_: Any) -> Any:
+    return lambda total, re, im, count, rows: _correlate_vectors(  # noqa: PLW0108
+        total, re, im, count, rows
     )
 
 
 overload(combine, strict=False, inline="always")(_combine_compiled)
-
-
-def _correlate_compiled(*_: Any) -> Any:
-    return lambda total, re, im, rows: _correlate_vectors(total, re, im, rows)  # noqa: PLW0108
-
-
 overload(correlate, strict=False, inline="always")(_correlate_compiled)
 
 
@@ -209,40 +232,16 @@ def spread(index: Index, low: Index, high: Index) -> Index:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _sweep(
-    out_re: Real, out_im: Real, re: Real, im: Real, matrix: Real, groups: Index, to: Any, at: Any
-) -> None:
-    """Run `combine` over all groups; `to` and `at` are (low, high, offsets)."""
-    for g in range(groups):
-        rows_out = (spread(g, to[0], to[1]), to[2])
-        rows_in = (spread(g, at[0], at[1]), at[2])
-        combine(out_re, out_im, re, im, matrix, rows_out, rows_in)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _sweep_inputs(
-    out_re: Real,
-    out_im: Real,
-    re: Real,
-    im: Real,
-    matrix: Real,
-    groups: Index,
-    to: Any,
-    a: Index,
-    b: Index,
-) -> None:
-    """Run `_sweep` for inputs at the bits `a` and `b`, -1 for a qubit outside of the state."""
-    zero = np.int64(0)
-    one = np.int64(1)
+def _places(a: Index, b: Index) -> Any:
+    """Return (count, low, high, four offsets) of the rows of the bits `a` and `b`, -1 for none."""
+    one, none = np.int64(1), np.int64(0)
     if a >= 0 and b >= 0:
         x, y = one << a, one << b
-        four = (min(a, b), max(a, b), (zero, y, x, x | y))
-        _sweep(out_re, out_im, re, im, matrix, groups, to, four)
-    elif a >= 0 or b >= 0:
+        return np.int64(4), min(a, b), max(a, b), (none, y, x, x | y)
+    if a >= 0 or b >= 0:
         c = max(a, b)
-        _sweep(out_re, out_im, re, im, matrix, groups, to, (c, NOWHERE, (zero, one << c)))
-    else:
-        _sweep(out_re, out_im, re, im, matrix, groups, to, (NOWHERE, NOWHERE, (zero,)))
+        return np.int64(2), c, NOWHERE, (none, one << c, none, none)
+    return np.int64(1), NOWHERE, NOWHERE, (none, none, none, none)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -258,8 +257,8 @@ def transform(
     """Multiply the state by a matrix on one or two qubits; qubits may come in and go out.
 
     Args:
-        out_re: Real part of the new state, shape (rows, 8); may be `re` itself if `bits[:2]` equal
-            `bits[2:]`, that is if no qubit comes or goes.
+        out_re: Real part of the new state, shape (rows, 8); may be `re` itself if no qubit
+            leaves and newcomers take the highest bits.
         out_im: Imaginary part of the new state.
         re: Real part of the state.
         im: Imaginary part of the state.
@@ -274,33 +273,13 @@ def transform(
     Cost:
         8 * inputs * outputs * groups flops per lane; 60 GFLOP/s on one Zen 3 core for 4 -> 4.
     """
-    zero = np.int64(0)
-    one = np.int64(1)
-    a, b, c, d = bits[0], bits[1], bits[2], bits[3]
-    if c >= 0 and d >= 0:
-        x, y = one << c, one << d
-        four = (min(c, d), max(c, d), (zero, y, x, x | y))
-        _sweep_inputs(out_re, out_im, re, im, matrix, groups, four, a, b)
-    elif c >= 0 or d >= 0:
-        e = max(c, d)
-        two = (e, NOWHERE, (zero, one << e))
-        _sweep_inputs(out_re, out_im, re, im, matrix, groups, two, a, b)
-    else:
-        single = (NOWHERE, NOWHERE, (zero,))
-        _sweep_inputs(out_re, out_im, re, im, matrix, groups, single, a, b)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _sum_correlations(sums: Real, part: Real, re: Real, im: Real, groups: Index, at: Any) -> None:
-    """Add up `correlate` over all groups, in double precision every 128 groups."""
-    sums[:] = 0.0
-    for first in range(0, groups, 128):
-        part[:] = 0.0
-        for g in range(first, min(first + 128, groups)):
-            correlate(part, re, im, (spread(g, at[0], at[1]), at[2]))
-        for k in range(len(at[2]) ** 2):
-            for lane in range(LANES):
-                sums[k, lane] += part[k, lane]
+    outputs, low_out, high_out, offsets_out = _places(bits[2], bits[3])
+    inputs, low, high, offsets = _places(bits[0], bits[1])
+    shape = 8 * outputs + inputs
+    for g in range(groups):
+        rows_out = (spread(g, low_out, high_out), offsets_out)
+        rows_in = (spread(g, low, high), offsets)
+        combine(out_re, out_im, re, im, matrix, shape, rows_out, rows_in)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -320,14 +299,12 @@ def reduced(sums: Real, part: Real, re: Real, im: Real, groups: Index, a: Index,
     Error:
         Relative 128 * eps of the state's precision.
     """
-    zero = np.int64(0)
-    one = np.int64(1)
-    if a >= 0 and b >= 0:
-        x, y = one << a, one << b
-        four = (min(a, b), max(a, b), (zero, y, x, x | y))
-        _sum_correlations(sums, part, re, im, groups, four)
-    elif a >= 0 or b >= 0:
-        c = max(a, b)
-        _sum_correlations(sums, part, re, im, groups, (c, NOWHERE, (zero, one << c)))
-    else:
-        _sum_correlations(sums, part, re, im, groups, (NOWHERE, NOWHERE, (zero,)))
+    count, low, high, offsets = _places(a, b)
+    sums[:] = 0.0
+    for first in range(0, groups, 128):  # single precision adds up few numbers only
+        part[:] = 0.0
+        for g in range(first, min(first + 128, groups)):
+            correlate(part, re, im, count, (spread(g, low, high), offsets))
+        for k in range(count * count):
+            for lane in range(LANES):
+                sums[k, lane] += part[k, lane]

@@ -12,6 +12,7 @@ from qdt_emu.engines import statevector_run
 from qdt_emu.engines.statevector import Statevector
 from qdt_emu.engines.statevector_run import bind
 from qdt_emu.errors import InputError
+from tests.bench.bench_statevector import workload
 from tests.engines.statevector_oracle import expectation, law, random_circuit, random_unitary
 
 X, Y, Z = np.array([[0, 1], [1, 0]]), np.array([[0, -1j], [1j, 0]]), np.diag([1, -1])
@@ -134,6 +135,18 @@ def test_expectation_values_deviate_from_the_exact_ones_by_their_standard_error(
         assert np.allclose(found.values[~drawn], exact[~drawn], atol=1e-5)
         scores += list((found.values - exact)[drawn] / found.stderr[drawn])
     assert kstest(scores, "norm").pvalue > 1e-5
+
+
+def test_sharing_histories_does_not_change_the_law():
+    # The brick circuit of the benchmark, shared (late) and not (early); false alarm 2e-6.
+    noisy = workload(4, 4, p2=0.05)
+    engine, exact = Statevector(), law(noisy)
+    state = engine.prepare(noisy.structure)
+    for program, alone in ((state.early, True), (state.late, False)):
+        bound = bind(program, noisy.values, np.float32)
+        records = engine.sample_bound(noisy.structure, bound, noisy.values, shots=20000, seed=3)
+        assert (records.details["trajectories"] == 20000) == alone
+        assert fit(records.bits, exact) > 1e-6
 
 
 def test_the_seed_fixes_the_records_on_any_number_of_threads(monkeypatch):

@@ -78,11 +78,11 @@ def test_the_vector_instructions_do_what_the_plain_functions_say():
     state, matrix = random_state(2, 5, np.float64), np.random.default_rng(1).normal(size=(32, 8))
     rows = (0, (0, 1, 2, 3))
     plain, compiled = np.zeros_like(state), np.zeros_like(state)
-    combine(*plain, *state, matrix, rows, rows)
+    combine(*plain, *state, matrix, 8 * 4 + 4, rows, rows)
     transform(*compiled, *state, matrix, 1, np.array([1, 0, 1, 0]))
     assert np.allclose(plain, compiled, atol=1e-14)
     total, sums = np.zeros((16, 8)), np.zeros((16, 8))
-    correlate(total, *state, rows)
+    correlate(total, *state, 4, rows)
     reduced(sums, np.zeros((16, 8)), *state, 1, 1, 0)
     assert np.allclose(total, sums, atol=1e-14)
 
