@@ -44,7 +44,8 @@ def what_if(device: Device, **changes: Any) -> Device:
     one number for all, or a mapping from the place to a number: qubits for `t1`, `t2`, `excited`,
     `assignment` (a pair (P(1|0), P(0|1))), `detuning`, ...; couplers (a, b) for `zz`; a gate name
     or (gate name, qubits) for `infidelity`, `depolarizing`, `over_rotation`, `phase`, `leakage`.
-    A gate that is symmetric in its qubits, like cz, changes in both orders.
+    A gate that is symmetric in its qubits, like cz, changes in both orders; its `phase` belongs to
+    the qubits in the order given, or, for a gate name alone, to the lower and the higher one.
 
     A new `t1` keeps the pure dephasing rate 1/t2 - 1/(2 t1), so `t2` follows unless it is given.
     The residual error of the gates is kept, so their total error grows with faster relaxation; a
@@ -97,6 +98,8 @@ def _change(device: Device, name: str, value: Any) -> Device:
         new = replace(p, zz=_fill(p.zz, value, name, _coupler(device), ()))
     elif name == "infidelity":
         new = _with_infidelity(device, value)
+    elif name == "phase":
+        new = replace(p, phase=_phases(device, value))
     else:
         width = () if name in ("depolarizing", "over_rotation") else (2,)
         old = getattr(p, name)
@@ -127,6 +130,22 @@ def _fill(
                 f"`{name}` must be a number or have shape {shape}, but has shape "
                 f"{np.shape(checked)} at {place}."
             ) from None
+    return new
+
+
+def _phases(device: Device, value: Any) -> Floats:
+    """Return the phases, with those of a symmetric gate on the same qubits in both orders."""
+    names = dict.fromkeys(device.native_gates, value)
+    new = np.zeros((len(device.instructions), 2))
+    if device.parameters.phase is not None:
+        new[...] = device.parameters.phase
+    for place, pair in (value if isinstance(value, Mapping) else names).items():
+        filled = _fill(new, {place: pair}, "phase", _instruction(device), (2,))
+        for row in _instruction(device)(place):
+            i = device.instructions[row]
+            given = place[1] if isinstance(place, tuple) else tuple(sorted(i.qubits))
+            turned = i.name in SYMMETRIC and i.qubits != given
+            new[row] = filled[row, ::-1] if turned else filled[row]
     return new
 
 

@@ -56,6 +56,21 @@ def test_a_symmetric_gate_changes_in_both_orders_and_a_directed_one_does_not():
     assert gate_infidelity(new)[new.require("ecr", (1, 0))] == pytest.approx(5e-3)
 
 
+def test_phases_of_a_symmetric_gate_stay_on_their_qubits():
+    for given in (
+        {("cz", (0, 1)): (0.2, -0.1)},
+        {("cz", (1, 0)): (-0.1, 0.2)},
+        {"cz": (0.2, -0.1)},
+    ):
+        p = what_if(toy(), phase=given).parameters.phase
+        assert p[toy().require("cz", (0, 1))].tolist() == [0.2, -0.1]
+        assert p[toy().require("cz", (1, 0))].tolist() == [-0.1, 0.2]
+    p = what_if(toy(gate_2q="ecr"), phase={"ecr": (0.2, -0.1)}).parameters.phase
+    assert p[toy(gate_2q="ecr").require("ecr", (1, 0))].tolist() == [0.2, -0.1]
+    both = what_if(what_if(toy(), phase={"sx": (0.3, 0)}), phase={"cz": 0.1}).parameters.phase
+    assert both[toy().require("sx", (1,))].tolist() == [0.3, 0]
+
+
 def test_every_parameter_can_be_replaced():
     new = what_if(
         toy(),
