@@ -78,6 +78,7 @@ def write_file(path: str | os.PathLike[str], text: str) -> None:
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
+        Path(name).chmod(0o644)  # mkstemp lets only the owner read
         Path(name).replace(target)
     except BaseException:
         Path(name).unlink(missing_ok=True)
