@@ -1,5 +1,6 @@
 """Pauli strings on a compiled circuit, and what the device's readout makes of them."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ def pauli_labels(paulis: Any) -> list[str]:
     """
     if isinstance(paulis, SparsePauliOp):
         return list(paulis.paulis.to_labels())
-    labels = [paulis] if isinstance(paulis, str) else list(paulis)
+    labels = [paulis] if isinstance(paulis, str) or not isinstance(paulis, Iterable) else [*paulis]
     if not labels or any(not isinstance(x, str) for x in labels):
         raise InputError(f"`paulis` must be one or more Pauli strings, but is {paulis!r}.")
     return labels
