@@ -329,14 +329,16 @@ class Twin:
 
     def _report(self, account: Account, compiled: Compiled) -> Report:
         used = set(compiled.structure.qubits)
-        gates = {(step.name, step.qubits) for step in compiled.steps}
+        steps = [s for step in compiled.steps for s in step.all()]
+        gates = {(s.name, s.qubits) for s in steps}
         notes = [
             f"{n.where}: {n.reason} ({n.case})"
             for n in self.device.notes
             if not n.qubits
             or ((n.gate, n.qubits) in gates if n.gate else used.intersection(n.qubits))
         ]
-        if bare := sorted({s.name for s in compiled.steps if s.noiseless(self.device)}):
+        bare = sorted({s.name for s in steps if s.noiseless})
+        if bare and not self.device.open_set:
             notes.append(f"without noise, as allowed: {', '.join(bare)}")
         if not compiled.as_given:
             notes.append(f"transpiled: qubits {list(compiled.places)} of '{self.name}'")

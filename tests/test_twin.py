@@ -197,6 +197,22 @@ def test_gates_let_through_without_noise_are_named(lima):
     options = Options(allow_noiseless={"h"})
     notes = lima.run(circuit, seed=0, options=options).report.notes
     assert "without noise, as allowed: h" in notes
+    branch = physical(5, 1)
+    branch.measure(0, 0)
+    with branch.if_test((branch.clbits[0], 1)):
+        branch.y(0)
+    options = Options(allow_noiseless={"y"})
+    notes = lima.run(branch, seed=0, options=options).report.notes
+    assert "without noise, as allowed: y" in notes
+
+
+def test_an_ideal_twin_with_t1_decays_in_delays():
+    circuit = QuantumCircuit(1)
+    circuit.x(0)
+    circuit.delay(10, 0, unit="us")
+    twin = Twin.ideal(1).what_if(t1=2e-5)
+    z = twin.estimate(circuit, ["Z"], seed=0).values[0]
+    assert z == pytest.approx(1 - 2 * np.exp(-0.5), abs=1e-12)
 
 
 def test_what_if_gives_another_twin_and_leaves_the_first(lima):

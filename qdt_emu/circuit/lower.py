@@ -15,8 +15,8 @@ Order on each qubit, all of it exact in the schedule's own times:
   before a terminal measurement;
 - a branch: its alternatives under their conditions, then relaxation for the whole block.
 
-Error: relaxation of a gap comes before the phases collected in it. Phases commute with dephasing;
-with energy relaxation of a neighbour they do not, which costs O(zeta t * t / T1) per gap.
+Error: a gap's relaxation comes before its phases. They commute but for ZZ and the energy relaxation
+of the neighbour, which costs O(zeta t * t / T1) per gap.
 """
 
 import itertools
@@ -34,8 +34,8 @@ from qdt_emu.errors import UnsupportedError
 
 # Gates that commute with Z on both qubits: phases need not be flushed before them.
 DIAGONAL = frozenset({"cz", "rzz", "cp", "id"})
-# Echoed cross-resonance gates: the echo refocuses the control's ZZ with its spectators, rotary tones
-# the target's, to leading order (Sundaresan et al., PRX Quantum 1, 020318, 2020).
+# Echoed cross-resonance gates: the echo refocuses the control's ZZ with its spectators, rotary
+# tones the target's, to leading order (Sundaresan et al., PRX Quantum 1, 020318, 2020).
 ECHOED = frozenset({"ecr", "cx"})
 
 
@@ -97,6 +97,7 @@ class _Lowering:
     def __post_init__(self) -> None:
         p = self.device.parameters
         self.detuned = p.detuning is not None or p.charge_parity is not None
+        self.stable = np.isinf(np.asarray(p.t1)) & np.isinf(np.asarray(p.t2))
 
     def step(self, step: Step, *, crowded: bool) -> None:
         if step.name in ("delay", "barrier"):
@@ -155,7 +156,7 @@ class _Lowering:
     def relax(
         self, q: int, duration: float, row: int, step: Step | None, *, start: float = 0.0
     ) -> None:
-        if self.device.open_set or duration < 1e-15:  # a rounding error, not a gap
+        if self.stable[q] or duration < 1e-15:  # a rounding error, not a gap
             return
         slot = self.tables.row("relaxation", (q, round(duration, 15), row))
         mechanism = "relaxation (idle)" if step is None else "relaxation (gate)"
@@ -312,11 +313,9 @@ class _Lowering:
 
 
 def _refuse_moving_conditions(operations: Sequence[Operation], depth: int) -> None:
-    """Refuse a branch that changes its own condition: here each operation reads the bits anew.
+    """Refuse a branch that changes its own condition (place `depth` among those of an operation).
 
-    Args:
-        operations: Of one branch, in order.
-        depth: Place of the branch's own condition among those of an operation.
+    The processor decides once per branch; here each operation reads the bits anew.
     """
     written: set[int] = set()
     for op in operations:

@@ -71,14 +71,17 @@ class Step:
         inner = {c for branch in self.branches for step in branch for c in step.writes}
         return tuple(sorted({*self.clbits} | inner))
 
-    def noiseless(self, device: Device) -> bool:
-        """Whether it is a gate, here or in a branch, that was let through without noise."""
-        inner = (s for branch in self.branches for s in branch)
-        return (
-            self.row < 0
-            and not device.open_set
-            and (self.name not in NOT_GATES or any(s.noiseless(device) for s in inner))
-        )
+    def all(self) -> Iterator["Step"]:
+        """Yield this step and everything in its branches."""
+        yield self
+        for branch in self.branches:
+            for step in branch:
+                yield from step.all()
+
+    @property
+    def noiseless(self) -> bool:
+        """Whether it is a gate without a noise model."""
+        return self.row < 0 and self.name not in NOT_GATES
 
     @property
     def virtual(self) -> bool:

@@ -230,7 +230,7 @@ def _account(done: list[tuple[Choice, Any]], begin: float, misses_before: int) -
         for name, value in outcome.details.items():
             old = details.get(name)
             both = isinstance(value, int | float) and isinstance(old, int | float)
-            details[name] = old + value if both else value  # type: ignore[operator]
+            details[name] = old + value if both else value
     return Account(
         engine="+".join(names) or "none",
         reason="; ".join(dict.fromkeys(choice.reason for choice, _ in done)),
