@@ -4,9 +4,9 @@ A string is a row of 64-bit words with two bits per qubit: qubit q is at bits 2 
 q // 32, and 0, 1, 2, 3 mean I, X, Y, Z. A sum is a list of different strings with coefficients and
 an open-addressing table that finds a string's place in the list.
 
-A map on qubits (a, b) sends the pair's code 4 * P_a + P_b to a short list of codes with weights; a
-map on one qubit has `both == 0` and codes 0 .. 3. Codes and weights stand in tables shared by all
-maps of a program.
+A map on qubits (a, b) acts on the pair's code 4 * P_a + P_b by a 16 x 16 matrix, a map on one qubit
+by the upper left 4 x 4. Codes fall into orbits that the matrix does not connect; so strings meet
+only within the orbit of their code, the rest of the string being the same.
 """
 
 import numpy as np
@@ -17,18 +17,20 @@ Words = NDArray[np.uint64]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
-Place = int | np.int64
-Sum = tuple[Words, Floats, Floats, Ints, Words]
-"""Strings (room, words), coefficients, arriving coefficients (0 between maps), a list of places,
-and the table: hash in the high 32 bits, place in the low ones."""
+Number = int | np.int64
+Sum = tuple[Words, Floats, Words, Words, Words]
+"""Strings (room, words), coefficients, the last map that changed each, a list of places, and the
+table: hash in the high 32 bits, place in the low ones."""
+Tables = tuple[Floats, Bytes, Bytes, Bytes]
+"""Matrices (rows, 16, 16) from code to code; number of codes in the orbit of a code (rows, 16); the
+codes in it (rows, 16, 16); whether a code stays what it is (rows, 16)."""
 
 EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)
 LOW = np.uint64(0xFFFFFFFF)
 EVERY_QUBIT = np.uint64(0x5555555555555555)
-PREFILTER = 0.125  # of the threshold; a smaller contribution to an absent string is not stored
-FIRST_ROOM = 1024
+BLOCK = 64  # strings whose partners are looked up together
 # Places of the counters and tallies.
-USED, DEAD, SPREAD = 0, 1, 2
+USED, DEAD, SPREAD, SINK = 0, 1, 2, 3
 L1, L2, THRESHOLD, PEAK, UPDATES = 0, 1, 2, 3, 4
 
 
@@ -56,7 +58,7 @@ def weight(key: Words) -> int:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def find(keys: Words, table: Words, spread: int, key: Words, h: np.uint64) -> Place:
+def find(keys: Words, table: Words, spread: int, key: Words, h: np.uint64) -> Number:
     """Return where the table holds a string, or the empty entry where it belongs.
 
     Args:
@@ -125,14 +127,29 @@ def settle(keys: Words, coefs: Floats, count: Ints, tally: Floats, max_weight: i
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def code_at(keys: Words, i: Number, where: Words) -> np.uint64:
+    """Return the code of a string on the qubits of a map.
+
+    Args:
+        keys: Strings.
+        i: Which.
+        where: Word and shift of a, mask of a (0 for a map on one qubit), word and shift of b, and
+            row of the tables.
+    """
+    a = (keys[i, where[0]] >> where[1]) & where[2]
+    return (a << np.uint64(2)) | ((keys[i, where[3]] >> where[4]) & np.uint64(3))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def turn(key: Words, change: np.uint64, where: Words) -> None:
+    """Change the code of a string on the qubits of a map by XOR."""
+    key[where[0]] ^= (change >> np.uint64(2)) << where[1]
+    key[where[3]] ^= (change & np.uint64(3)) << where[4]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def rename(
-    keys: Words,
-    coefs: Floats,
-    used: int,
-    maps: Ints,
-    place: Ints,
-    codes: Bytes,
-    weights: Floats,
+    keys: Words, coefs: Floats, used: int, place: Words, codes: Bytes, weights: Floats
 ) -> None:
     """Apply maps that send different codes to different codes: strings change, none meet.
 
@@ -140,171 +157,178 @@ def rename(
         keys: Strings.
         coefs: Coefficients.
         used: Number of strings.
-        maps: Which maps, in order.
-        place: Shape (maps, 6): word and shift of a, mask of a, word and shift of b, row of the
-            tables.
-        codes: First target of each code, shape (rows, 16).
+        place: Where each map acts, in order, shape (maps, 6), see `code_at`.
+        codes: Target of each code, shape (rows, 16).
         weights: Its weight, 0 where the map has no target.
     """
     for i in range(used):
         key = keys[i]
         c = coefs[i]
-        for m in maps:
-            wa, sa, both = place[m, 0], np.uint64(place[m, 1]), np.uint64(place[m, 2])
-            wb, sb, row = place[m, 3], np.uint64(place[m, 4]), place[m, 5]
-            code = (((key[wa] >> sa) & both) << np.uint64(2)) | ((key[wb] >> sb) & np.uint64(3))
+        for m in range(place.shape[0]):
+            where = place[m]
+            code = code_at(keys, i, where)
             if code:
-                c *= weights[row, code]
-                change = code ^ np.uint64(codes[row, code])
-                key[wa] ^= (change >> np.uint64(2)) << sa
-                key[wb] ^= (change & np.uint64(3)) << sb
+                c *= weights[where[5], code]
+                turn(key, code ^ np.uint64(codes[where[5], code]), where)
         coefs[i] = c
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def moved(keys: Words, used: int, where: Ints, still: Bytes, todo: Ints) -> int:
+def moved(keys: Words, used: int, where: Words, still: Bytes, todo: Words) -> int:
     """List the strings that a map changes; return their number.
 
     Args:
-        keys: Strings.
+        keys: Strings; dropped ones count too, for they may come back.
         used: Number of strings.
-        where: The map's row of `place`, see `rename`.
-        still: Whether the code just stays as it is, shape (rows, 16).
+        where: Where the map acts, see `code_at`.
+        still: Whether a code stays as it is, shape (rows, 16).
         todo: Overwritten with the places of the changed strings.
     """
-    wa, sa, both = where[0], np.uint64(where[1]), np.uint64(where[2])
-    wb, sb, row = where[3], np.uint64(where[4]), where[5]
     n = 0
     for i in range(used):
-        code = (((keys[i, wa] >> sa) & both) << np.uint64(2)) | ((keys[i, wb] >> sb) & np.uint64(3))
-        if code and not still[row, code]:  # dropped ones too: they may come back
+        code = code_at(keys, i, where)
+        if code and not still[where[5], code]:
             todo[n] = i
             n += 1
     return n
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def branch(
-    terms: Sum,
-    changed: int,
-    where: Ints,
-    tables: tuple[Bytes, Bytes, Floats, Bytes],
-    count: Ints,
-    tally: Floats,
-    max_weight: int,
-    max_terms: int,
-) -> Sum:
-    """Apply a map that sends the listed strings to several strings each, which may meet.
+def fetch(
+    terms: Sum, begin: int, end: int, where: Words, tables: Tables, count: Ints, hashes: Words
+) -> np.uint64:
+    """Hash the partners of some listed strings and touch what `branch` will read of them.
 
-    Contributions arrive in an array of their own, so that every string gives what it had before
-    the map. Strings that end below the threshold are dropped: coefficient 0, place kept.
+    The table and the strings lie all over memory. Loads that do not wait for each other overlap;
+    one at a time, each costs up to 100 ns.
 
     Args:
         terms: The sum.
+        begin: First of the listed strings.
+        end: One after the last.
+        where: Where the map acts, see `code_at`.
+        tables: Matrices and orbits.
+        count: As in `branch`.
+        hashes: Overwritten with the hashes of the orbit's members, shape (strings, 16).
+
+    Returns:
+        A number that depends on all loads, so that none is optimised away.
+    """
+    keys, coefs, seen, todo, table = terms
+    _, sizes, orbits, _ = tables
+    row, last, sink = where[5], np.uint64(count[SPREAD] - 1), np.uint64(0)
+    key = np.empty(keys.shape[1], np.uint64)
+    for t in range(begin, end):
+        i = todo[t]
+        for w in range(key.size):
+            key[w] = keys[i, w]
+        code = own = code_at(keys, i, where)
+        for k in range(sizes[row, own]):
+            target = np.uint64(orbits[row, own, k])
+            turn(key, code ^ target, where)
+            code = target
+            h = hash_words(key)
+            hashes[t - begin, k] = h
+            sink ^= table[h & last]
+    highest = np.uint64(count[USED] - 1)
+    for t in range(begin, end):
+        own = code_at(keys, todo[t], where)
+        for k in range(sizes[row, own]):
+            j = min(table[hashes[t - begin, k] & last] & LOW, highest)
+            sink ^= keys[j, 0] ^ seen[j] ^ np.uint64(coefs[j] > 0)
+    return sink
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def branch(
+    terms: Sum,
+    changed: int,
+    where: Words,
+    stamp: int,
+    tables: Tables,
+    count: Ints,
+    tally: Floats,
+    max_weight: int,
+) -> None:
+    """Apply a map to the listed strings, orbit by orbit.
+
+    Strings that end below the threshold are dropped: coefficient 0, place kept.
+
+    Args:
+        terms: The sum; strings that find no room in it are dropped.
         changed: Number of strings listed by `moved`.
-        where: The map's row of `place`, see `rename`.
-        tables: counts, codes (rows, 16, 16), weights (rows, 16, 16), still.
+        where: Where the map acts, see `code_at`.
+        stamp: Number of this map, different from all before it.
+        tables: Matrices and orbits.
         count: Number of strings in use, of dropped ones among them, of table entries in use.
         tally: Sums of what was dropped, threshold, peak, updates.
         max_weight: Heavier strings are dropped when they first appear.
-        max_terms: New strings that find no room are dropped.
-
-    Returns:
-        The sum, in larger arrays where it outgrew its own.
     """
-    keys, coefs, arriving, todo, table = terms
-    counts, codes, weights, still = tables
-    wa, sa, both = where[0], np.uint64(where[1]), np.uint64(where[2])
-    wb, sb, row = where[3], np.uint64(where[4]), where[5]
-    threshold = tally[THRESHOLD]
-    first_new = used = count[USED]
+    matrices, sizes, orbits, _ = tables
+    row = where[5]
+    keys, coefs, seen, todo, table = terms
     key = np.empty(keys.shape[1], np.uint64)
+    found, before = np.empty(16, np.int64), np.empty(16)
+    hashes = np.empty((BLOCK, 16), np.uint64)
+    threshold, dead, sink = tally[THRESHOLD], 0, np.uint64(0)
     for t in range(changed):
         i = todo[t]
-        c = coefs[i]
-        if c == 0.0:
+        if t % BLOCK == 0:
+            sink ^= fetch(terms, t, min(t + BLOCK, changed), where, tables, count, hashes)
+        if seen[i] == stamp:
             continue
-        key[:] = keys[i]
-        code = (((key[wa] >> sa) & both) << np.uint64(2)) | ((key[wb] >> sb) & np.uint64(3))
-        for k in range(counts[row, code]):
-            value = c * weights[row, code, k]
-            target = np.uint64(codes[row, code, k])
-            change = code ^ target
-            if change == 0:
-                arriving[i] += value
-                continue
-            key[wa] ^= (change >> np.uint64(2)) << sa
-            key[wb] ^= (change & np.uint64(3)) << sb
-            h = hash_words(key)
-            at = find(keys, table, count[SPREAD], key, h)
-            if table[at] != EMPTY:
-                j = np.int64(table[at] & LOW)
-                if still[row, target] and j < first_new:  # gives nothing, so may be changed now
-                    coefs[j] += value
-                else:
-                    arriving[j] += value
-            elif (
-                abs(value) <= PREFILTER * threshold or used == max_terms or weight(key) > max_weight
-            ):
-                tally[L1] += abs(value)
-                tally[L2] += value * value
+        for w in range(key.size):
+            key[w] = keys[i, w]
+        code = own = code_at(keys, i, where)
+        n = sizes[row, own]
+        for k in range(n):
+            target = np.uint64(orbits[row, own, k])
+            turn(key, code ^ target, where)
+            code = target
+            if code == own:
+                j = np.int64(i)
             else:
-                if used == coefs.size:
-                    terms = room_for(terms, used, 2 * used)
-                    keys, coefs, arriving, todo, table = terms
-                    count[SPREAD] = index(keys, table, used, 2 * used)
-                    at = find(keys, table, count[SPREAD], key, h)
-                keys[used] = key
-                coefs[used] = 0.0
-                arriving[used] = value
-                table[at] = (h & ~LOW) | np.uint64(used)
-                used += 1
-                if 2 * used > count[SPREAD]:
-                    count[SPREAD] = index(keys, table, used, 2 * used)
-            key[:] = keys[i]
-    count[DEAD] += take(coefs, arriving, todo, changed, tally)
-    for t in range(used - first_new):
-        todo[t] = first_new + t
-    count[DEAD] += used - first_new + take(coefs, arriving, todo, used - first_new, tally)
-    count[USED] = used
-    tally[UPDATES] += changed + used - first_new
-    tally[PEAK] = max(tally[PEAK], used)
-    return terms
+                entry = table[find(keys, table, count[SPREAD], key, hashes[t % BLOCK, k])]
+                j = np.int64(-1) if entry == EMPTY else np.int64(entry & LOW)
+            found[k], before[k] = j, 0.0
+            if j >= 0:
+                seen[j] = stamp
+                before[k] = coefs[j]
+        for k in range(n):
+            target, after = np.uint64(orbits[row, own, k]), 0.0
+            for m in range(n):
+                after += before[m] * matrices[row, orbits[row, own, m], target]
+            small = abs(after) < threshold or after == 0.0
+            if found[k] >= 0:
+                coefs[found[k]] = 0.0 if small else after
+                dead += np.int64(small) - np.int64(before[k] == 0.0)
+            elif not small:
+                turn(key, code ^ target, where)
+                code = target
+                small = count[USED] == coefs.size or weight(key) > max_weight
+                if not small:
+                    add(terms, key, hash_words(key), after, stamp, count)
+            if small:
+                tally[L1] += abs(after)
+                tally[L2] += after * after
+        tally[UPDATES] += n
+    count[DEAD] += dead
+    count[SINK] = np.int64(sink >> np.uint64(1))
+    tally[PEAK] = max(tally[PEAK], count[USED])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def take(coefs: Floats, arriving: Floats, todo: Ints, n: int, tally: Floats) -> int:
-    """Make what arrived the coefficient, drop what is below the threshold.
-
-    Returns:
-        By how much the number of zero coefficients grew.
-    """
-    grown = 0
-    for t in range(n):
-        j = todo[t]
-        size = abs(arriving[j])
-        if coefs[j] == 0.0:
-            grown -= 1
-        if size < tally[THRESHOLD] or size == 0.0:
-            tally[L1] += size
-            tally[L2] += size * size
-            coefs[j] = 0.0
-            grown += 1
-        else:
-            coefs[j] = arriving[j]
-        arriving[j] = 0.0
-    return grown
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def room_for(terms: Sum, used: int, room: int) -> Sum:
-    """Return the sum with places for `room` strings (a power of 2) and an empty table."""
-    keys = np.empty((room, terms[0].shape[1]), np.uint64)
-    coefs, arriving = np.empty(room), np.zeros(room)
-    todo, table = np.empty(room, np.int64), np.empty(2 * room, np.uint64)
-    keys[:used], coefs[:used] = terms[0][:used], terms[1][:used]
-    arriving[:used], todo[:used] = terms[2][:used], terms[3][:used]
-    return keys, coefs, arriving, todo, table
+def add(terms: Sum, key: Words, h: np.uint64, coef: float, stamp: int, count: Ints) -> None:
+    """Add a string with its hash; the sum must have room and not hold the string."""
+    keys, coefs, seen, _, table = terms
+    used = count[USED]
+    if 2 * used >= count[SPREAD]:
+        count[SPREAD] = index(keys, table, used, 2 * used)
+    table[find(keys, table, count[SPREAD], key, h)] = (h & ~LOW) | np.uint64(used)
+    keys[used] = key
+    coefs[used] = coef
+    seen[used] = stamp
+    count[USED] = used + 1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -326,42 +350,43 @@ def support(keys: Words, used: int, out: Words) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def reaches(seen: Words, where: Ints) -> bool:
+def reaches(seen: Words, where: Words) -> bool:
     """Return whether a map touches the support; if so, extend the support by its qubits."""
-    wa, sa, both = where[0], np.uint64(where[1]), np.uint64(where[2])
-    wb, sb, one = where[3], np.uint64(where[4]), np.uint64(1)
-    touched = ((seen[wa] >> sa) & both & one) | ((seen[wb] >> sb) & one)
-    if touched == 0:
+    one = np.uint64(1)
+    at_a, at_b = (where[2] & one) << where[1], one << where[4]
+    if (seen[where[0]] & at_a) | (seen[where[3]] & at_b) == 0:
         return False
-    seen[wa] |= (both & one) << sa
-    seen[wb] |= one << sb
+    seen[where[0]] |= at_a
+    seen[where[3]] |= at_b
     return True
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def propagate(
     start: Words,
-    place: Ints,
+    place: Words,
     groups: Ints,
-    tables: tuple[Bytes, Bytes, Floats, Bytes],
+    tables: Tables,
+    renames: tuple[Bytes, Floats],
     threshold: float,
     max_weight: int,
-    max_terms: int,
+    terms: Sum,
     polarization: Floats,
 ) -> Floats:
     """Return the expectation value of a string that went back through all maps, and the account.
 
     Args:
         start: The string, shape (words,).
-        place: Where each map acts, latest map first, shape (maps, 6), see `rename`.
+        place: Where each map acts, latest map first, shape (maps, 6), see `code_at`.
         groups: Shape (groups, 3): first map, one after the last, and 0 for maps that only rename
             or 1 for a single map that branches.
-        tables: Number of targets (rows, 16), targets (rows, 16, 16), weights (rows, 16, 16), and
-            whether a code stays as it is (rows, 16).
+        tables: Matrices and orbits.
+        renames: Target of each code and its weight, shape (rows, 16), of maps that only rename.
         threshold: Strings with smaller coefficients are dropped after each branching.
         max_weight: Heavier strings are dropped.
-        max_terms: Room for strings, a power of 2 of at least 1024. When it is exhausted the
-            smaller half goes and the threshold rises to what that takes.
+        terms: Arrays to work in, their contents arbitrary but for `seen`, which is 0. When more
+            than half of the room is taken the smaller half of the strings goes, and the threshold
+            rises to what that takes.
         polarization: <Z> of each qubit at the start of the circuit.
 
     Returns:
@@ -371,57 +396,45 @@ def propagate(
     Cost:
         About 1 ns per string and map for looking, 30 ns per string that branches.
     """
-    _, codes, weights, still = tables
-    tally, count = np.zeros(5), np.zeros(3, np.int64)
+    tally, count = np.zeros(5), np.zeros(4, np.int64)
     tally[THRESHOLD] = threshold
-    terms = one_string(start)
+    terms[0][0], terms[1][0] = start, 1.0
     count[USED] = 1
-    seen, live = np.zeros(start.size, np.uint64), np.empty(place.shape[0], np.int64)
+    seen, live = np.zeros(start.size, np.uint64), np.empty_like(place)
     support(terms[0], 1, seen)
     fits = False  # whether the table knows the strings
     for g in range(groups.shape[0]):
         n = 0
         for m in range(groups[g, 0], groups[g, 1]):
             if reaches(seen, place[m]):
-                live[n] = m
+                live[n] = place[m]
                 n += 1
         if n == 0:
             continue
         if groups[g, 2] == 0:
-            rename(
-                terms[0], terms[1], count[USED], live[:n], place, codes[:, :, 0], weights[:, :, 0]
-            )
+            rename(terms[0], terms[1], count[USED], live[:n], renames[0], renames[1])
             settle(terms[0], terms[1], count, tally, max_weight)
             support(terms[0], count[USED], seen)
             fits = False
             continue
-        where = place[live[0]]
-        changed = moved(terms[0], count[USED], where, still, terms[3])
+        where = live[0]
+        changed = moved(terms[0], count[USED], where, tables[3], terms[3])
         if changed == 0:
             continue
-        if 4 * count[DEAD] > count[USED] + 64 or 2 * count[USED] > max_terms:
-            if 2 * (count[USED] - count[DEAD]) > max_terms:
+        if 4 * count[DEAD] > count[USED] + 64 or 2 * count[USED] > terms[1].size:
+            if 2 * (count[USED] - count[DEAD]) > terms[1].size:
                 tally[THRESHOLD] = max(tally[THRESHOLD], smaller_half(terms[1], count[USED]))
             settle(terms[0], terms[1], count, tally, max_weight)
             support(terms[0], count[USED], seen)
             reaches(seen, where)
-            changed = moved(terms[0], count[USED], where, still, terms[3])
+            changed = moved(terms[0], count[USED], where, tables[3], terms[3])
             fits = False
         if not fits:
             count[SPREAD] = index(terms[0], terms[4], count[USED], 2 * count[USED])
             fits = True
-        terms = branch(terms, changed, where, tables, count, tally, max_weight, max_terms)
+        branch(terms, changed, where, g + 1, tables, count, tally, max_weight)
     value = at_start(terms[0], terms[1], count[USED], polarization)
     return np.array([value, tally[L1], tally[L2], tally[THRESHOLD], tally[PEAK], tally[UPDATES]])
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def one_string(start: Words) -> Sum:
-    """Return the sum of one string with coefficient 1."""
-    keys, coefs = np.empty((FIRST_ROOM, start.size), np.uint64), np.empty(FIRST_ROOM)
-    keys[0], coefs[0] = start, 1.0
-    todo, table = np.empty(FIRST_ROOM, np.int64), np.empty(2 * FIRST_ROOM, np.uint64)
-    return keys, coefs, np.zeros(FIRST_ROOM), todo, table
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

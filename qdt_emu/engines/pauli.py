@@ -13,10 +13,11 @@ from qdt_emu.engines.engine import Expectations, Plan
 from qdt_emu.engines.pauli_bind import Maps, bind, refuse_draws
 from qdt_emu.engines.pauli_program import Program, program, refusal
 from qdt_emu.errors import InputError, UnsupportedError
-from qdt_emu.kernels.pauli import FIRST_ROOM, cone, propagate
+from qdt_emu.kernels.pauli import Sum, cone, propagate
 
 Floats = NDArray[np.float64]
 
+SMALLEST_ROOM = 1024  # strings
 FINER = 3.0  # the second threshold is this much lower
 SAFETY = 2.0  # reported error over the difference of both thresholds
 LOOK = 1.5e-9  # s for one string to see that a map does not touch it
@@ -71,9 +72,9 @@ class Pauli:
             raise InputError(f"`threshold` must be in [0, 1), but is {self.threshold!r}.")
         if self.max_weight is not None and self.max_weight < 1:
             raise InputError(f"`max_weight` must be at least 1 or None, but is {self.max_weight}.")
-        if not FIRST_ROOM <= self.max_terms < 2**31:
+        if not SMALLEST_ROOM <= self.max_terms < 2**31:
             raise InputError(
-                f"`max_terms` must be from {FIRST_ROOM} to 2**31 - 1, but is {self.max_terms!r}."
+                f"`max_terms` must be from {SMALLEST_ROOM} to 2**31 - 1, but is {self.max_terms!r}."
             )
         if self.threads is not None and self.threads < 1:
             raise InputError(f"`threads` must be at least 1 or None, but is {self.threads!r}.")
@@ -91,7 +92,7 @@ class Pauli:
         n = structure.n_qubits
         terms = self._room(n)
         words = -(-n // 32)
-        size = (8 * words + 40) * 2 * terms * min(self._threads(), max(paulis, 1))
+        size = (8 * words + 56) * terms * min(self._threads(), max(paulis, 1))
         # A sum of squares of at most 1 holds at most 1 / threshold^2 strings, usually far fewer.
         likely = min(terms, 10 * FINER / self.threshold if self.threshold else terms)
         strings = -(-max(paulis, 1) // self._threads())
@@ -181,15 +182,15 @@ class Pauli:
         a = np.where(pair, a, b)
         place = np.stack([a >> 5, 2 * (a & 31), 3 * pair, b >> 5, 2 * (b & 31), row], 1)
         heaviest = len(codes) if self.max_weight is None else self.max_weight
-        tables = (maps.counts, maps.codes, maps.weights, maps.still)
         found = propagate(
             start,
-            place,
+            place.astype(np.uint64),
             _groups(maps.forks[kept]),
-            tables,
+            maps.tables,
+            maps.renames,
             threshold,
             heaviest,
-            self._room(len(qubits)),
+            _workspace(self._room(len(qubits)), len(start)),
             polarization[qubits],
         )
         return Propagated(*(float(x) for x in found))
@@ -199,7 +200,7 @@ class Pauli:
 
     def _room(self, n: int) -> int:
         """Return how many strings are held: never more than twice the number that exist."""
-        return min(self.max_terms, max(FIRST_ROOM, 2 << 2 * min(n, 20)))
+        return min(self.max_terms, max(SMALLEST_ROOM, 2 << 2 * min(n, 20)))
 
     def _threads(self) -> int:
         return self.threads or os.cpu_count() or 1
@@ -208,6 +209,18 @@ class Pauli:
 _NO_SAMPLES = (
     "It gives expectation values only. Use `estimate`, or engine='density' or 'statevector'."
 )
+
+
+def _workspace(room: int, words: int) -> Sum:
+    """Return arrays for `room` strings; memory that is never touched costs nothing."""
+    entries = 1 << (2 * room - 1).bit_length()
+    return (
+        np.empty((room, words), np.uint64),
+        np.empty(room),
+        np.zeros(room, np.uint64),
+        np.empty(room, np.uint64),
+        np.empty(entries, np.uint64),
+    )
 
 
 def _groups(forks: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -25,18 +25,14 @@ class Maps:
     Attributes:
         where: (first qubit or -1, second qubit, row), shape (k, 3), in the order of action.
         forks: Whether a map makes several strings of one, or one of several, shape (k,).
-        counts: Number of targets of each code, shape (rows, 16).
-        codes: Targets, shape (rows, 16, 16).
-        weights: Their weights, shape (rows, 16, 16).
-        still: Whether a code just stays, shape (rows, 16).
+        tables: Matrices, orbits and what stays, see `kernels.pauli.Tables`.
+        renames: Target and weight of each code, see `kernels.pauli.propagate`.
     """
 
     where: Index
     forks: NDArray[np.bool_]
-    counts: Bytes
-    codes: Bytes
-    weights: Floats
-    still: Bytes
+    tables: tuple[Floats, Bytes, Bytes, Bytes]
+    renames: tuple[Bytes, Floats]
 
 
 def bind(prog: Program, values: Values, readout: Floats) -> Maps:
@@ -60,10 +56,18 @@ def bind(prog: Program, values: Values, readout: Floats) -> Maps:
     reading = np.stack([np.full(len(misread), -1), misread, rows, np.zeros(len(misread))], 1)
     maps = np.concatenate([reading.astype(np.int64), prog.maps])
     matrices = np.concatenate([matrices, first])
-    counts, codes, weights, still, forks = _lists(matrices)
+    matrices[np.abs(matrices) < ROUNDING] = 0.0
+    forks = _forks(matrices)
     order = np.lexsort((forks[maps[:, 2]], maps[:, 3]))
     maps = maps[order]
-    return Maps(maps[:, :3].copy(), forks[maps[:, 2]], counts, codes, weights, still)
+    target = np.abs(matrices).argmax(2)
+    weight = np.take_along_axis(matrices, target[:, :, None], axis=2)[:, :, 0]
+    return Maps(
+        maps[:, :3].copy(),
+        forks[maps[:, 2]],
+        (matrices, *_orbits(matrices), _still(matrices)),
+        (target.astype(np.uint8), weight.copy()),
+    )
 
 
 def refuse_draws(prog: Program, values: Values) -> None:
@@ -123,20 +127,21 @@ def _product(table: Floats, starts: Sequence[int], rows: tuple[tuple[Link, ...],
     return out
 
 
-def _lists(matrices: Floats) -> tuple[Bytes, Bytes, Floats, Bytes, NDArray[np.bool_]]:
-    """Return counts, codes, weights, still and forks of matrices, see `Maps`."""
-    there = np.abs(matrices) > ROUNDING
-    counts = there.sum(2)
-    codes = np.argsort(~there, axis=2, kind="stable")
-    weights = np.take_along_axis(np.where(there, matrices, 0.0), codes, axis=2)
-    own = np.arange(16)
-    still = (counts == 1) & (codes[:, :, 0] == own) & (np.abs(weights[:, :, 0] - 1) < ROUNDING)
-    # Maps that only rename have at most one element in each row and in each column.
-    forks = np.any(counts > 1, axis=1) | np.any(there.sum(1) > 1, axis=1)
-    return (
-        counts.astype(np.uint8),
-        codes.astype(np.uint8),
-        weights,
-        still.astype(np.uint8),
-        forks,
-    )
+def _forks(matrices: Floats) -> NDArray[np.bool_]:
+    """Return which maps do more than rename: two elements in a row or in a column."""
+    there = matrices != 0
+    return np.any(there.sum(1) > 1, axis=1) | np.any(there.sum(2) > 1, axis=1)
+
+
+def _still(matrices: Floats) -> Bytes:
+    """Return which codes become themselves and nothing else, shape (rows, 16)."""
+    return np.all(np.abs(matrices - np.eye(16)) < ROUNDING, axis=2).astype(np.uint8)
+
+
+def _orbits(matrices: Floats) -> tuple[Bytes, Bytes]:
+    """Return sizes (rows, 16) and members (rows, 16, 16) of the orbit of each code."""
+    linked = (matrices != 0) | (matrices != 0).transpose(0, 2, 1) | np.eye(16, dtype=bool)
+    for _ in range(4):  # paths of up to 16 steps
+        linked = linked @ linked
+    members = np.argsort(~linked, axis=2, kind="stable")
+    return linked.sum(2).astype(np.uint8), members.astype(np.uint8)
