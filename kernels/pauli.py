@@ -28,9 +28,8 @@ codes in it (rows, 16, 16); whether a code stays what it is (rows, 16)."""
 EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)
 LOW = np.uint64(0xFFFFFFFF)
 EVERY_QUBIT = np.uint64(0x5555555555555555)
-BLOCK = 64  # strings whose partners are looked up together
 # Places of the counters and tallies.
-USED, DEAD, SPREAD, SINK = 0, 1, 2, 3
+USED, DEAD, SPREAD = 0, 1, 2
 L1, L2, THRESHOLD, PEAK, UPDATES = 0, 1, 2, 3, 4
 
 
@@ -194,52 +193,6 @@ def moved(keys: Words, used: int, where: Words, still: Bytes, todo: Words) -> in
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def fetch(
-    terms: Sum, begin: int, end: int, where: Words, tables: Tables, count: Ints, hashes: Words
-) -> np.uint64:
-    """Hash the partners of some listed strings and touch what `branch` will read of them.
-
-    The table and the strings lie all over memory. Loads that do not wait for each other overlap;
-    one at a time, each costs up to 100 ns.
-
-    Args:
-        terms: The sum.
-        begin: First of the listed strings.
-        end: One after the last.
-        where: Where the map acts, see `code_at`.
-        tables: Matrices and orbits.
-        count: As in `branch`.
-        hashes: Overwritten with the hashes of the orbit's members, shape (strings, 16).
-
-    Returns:
-        A number that depends on all loads, so that none is optimised away.
-    """
-    keys, coefs, seen, todo, table = terms
-    _, sizes, orbits, _ = tables
-    row, last, sink = where[5], np.uint64(count[SPREAD] - 1), np.uint64(0)
-    key = np.empty(keys.shape[1], np.uint64)
-    for t in range(begin, end):
-        i = todo[t]
-        for w in range(key.size):
-            key[w] = keys[i, w]
-        code = own = code_at(keys, i, where)
-        for k in range(sizes[row, own]):
-            target = np.uint64(orbits[row, own, k])
-            turn(key, code ^ target, where)
-            code = target
-            h = hash_words(key)
-            hashes[t - begin, k] = h
-            sink ^= table[h & last]
-    highest = np.uint64(count[USED] - 1)
-    for t in range(begin, end):
-        own = code_at(keys, todo[t], where)
-        for k in range(sizes[row, own]):
-            j = min(table[hashes[t - begin, k] & last] & LOW, highest)
-            sink ^= keys[j, 0] ^ seen[j] ^ np.uint64(coefs[j] > 0)
-    return sink
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
 def branch(
     terms: Sum,
     changed: int,
@@ -269,12 +222,9 @@ def branch(
     keys, coefs, seen, todo, table = terms
     key = np.empty(keys.shape[1], np.uint64)
     found, before = np.empty(16, np.int64), np.empty(16)
-    hashes = np.empty((BLOCK, 16), np.uint64)
-    threshold, dead, sink = tally[THRESHOLD], 0, np.uint64(0)
+    threshold, dead = tally[THRESHOLD], 0
     for t in range(changed):
         i = todo[t]
-        if t % BLOCK == 0:
-            sink ^= fetch(terms, t, min(t + BLOCK, changed), where, tables, count, hashes)
         if seen[i] == stamp:
             continue
         for w in range(key.size):
@@ -288,7 +238,7 @@ def branch(
             if code == own:
                 j = np.int64(i)
             else:
-                entry = table[find(keys, table, count[SPREAD], key, hashes[t % BLOCK, k])]
+                entry = table[find(keys, table, count[SPREAD], key, hash_words(key))]
                 j = np.int64(-1) if entry == EMPTY else np.int64(entry & LOW)
             found[k], before[k] = j, 0.0
             if j >= 0:
@@ -313,7 +263,6 @@ def branch(
                 tally[L2] += after * after
         tally[UPDATES] += n
     count[DEAD] += dead
-    count[SINK] = np.int64(sink >> np.uint64(1))
     tally[PEAK] = max(tally[PEAK], count[USED])
 
 
@@ -396,7 +345,7 @@ def propagate(
     Cost:
         About 1 ns per string and map for looking, 30 ns per string that branches.
     """
-    tally, count = np.zeros(5), np.zeros(4, np.int64)
+    tally, count = np.zeros(5), np.zeros(3, np.int64)
     tally[THRESHOLD] = threshold
     terms[0][0], terms[1][0] = start, 1.0
     count[USED] = 1
