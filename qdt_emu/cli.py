@@ -5,8 +5,10 @@ which prints one JSON object and nothing else.
 """
 
 import json
+import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,6 +27,8 @@ app = typer.Typer(
 
 EXAMPLE = Path(__file__).parent / "examples" / "ghz_8.qasm"
 DEFAULT_DEVICE = "ibm_marrakesh"
+INTERRUPTED = "interrupted; nothing was written."
+PATIENCE = 5.0  # s between Ctrl-C and the end, at the latest
 
 DeviceOption = Annotated[
     str, typer.Option("--device", "-d", help="Bundled snapshot, or a calibration file.")
@@ -45,6 +49,12 @@ class _Interrupted(BaseException):
 
 
 def _interrupt(_signal: int, _frame: object) -> None:
+    _report(INTERRUPTED, 130, as_json="--json" in sys.argv)
+    # An exception raised inside a finaliser is swallowed, and running kernels are waited for; the
+    # timer ends the program anyhow.
+    last_resort = threading.Timer(PATIENCE, os._exit, (130,))
+    last_resort.daemon = True
+    last_resort.start()
     raise _Interrupted
 
 
@@ -55,7 +65,7 @@ def main() -> None:
     try:
         app()
     except _Interrupted:
-        _complain("interrupted; nothing was written.", 130, as_json=as_json)
+        sys.exit(130)
     except QdtError as reason:
         _complain(str(reason), 2, as_json=as_json)
     except BrokenPipeError:
@@ -67,14 +77,18 @@ def main() -> None:
 
 
 def _complain(message: str, code: int, *, as_json: bool) -> None:
+    _report(message, code, as_json=as_json)
+    sys.exit(code)
+
+
+def _report(message: str, code: int, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"error": message, "exit_code": code}))  # noqa: T201
+        print(json.dumps({"error": message, "exit_code": code}), flush=True)  # noqa: T201
     else:
         from rich.console import Console
 
         text = f"[bold red]Error:[/] {_plain(message)}"
         Console(stderr=True).print(text, highlight=False, soft_wrap=True)
-    sys.exit(code)
 
 
 @app.command()

@@ -92,9 +92,9 @@ def test_from_bits_is_fast():
     bits = np.random.default_rng(0).integers(0, 2, (100_000, 15), dtype=np.uint8)
     best = np.inf
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         Counts.from_bits(bits, REPORT, origin())
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.process_time() - start)
     assert best < 0.1  # 20 ms on a quiet machine; all 32 768 outcomes occur
 
 

@@ -56,10 +56,10 @@ def test_a_large_snapshot_is_checked_in_seconds():
     device = build(calibration)
     target = to_target(device)
     self_check(device, calibration, target)
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert self_check(device, calibration, target).passed
     # The goal is 3 s on two free cores; the bar allows for a busy machine.
-    assert time.perf_counter() - begin < 12
+    assert time.process_time() - begin < 12
 
 
 def toy(**changes: object) -> Calibration:
