@@ -1,12 +1,13 @@
 """Pictures and the HTML page of a run: the result, where it ran, and what was repaired."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from qdt_emu.circuit import Options, read_circuit
+from qdt_emu.circuit import Compiled, Options, read_circuit
 from qdt_emu.device.what_if import gate_infidelity
 from qdt_emu.errors import InputError, QdtError
 from qdt_emu.result import Counts
@@ -68,7 +69,7 @@ def write_report(
         "calibrated": device.snapshot_time,
         "qubits": f"{len(used)} of {twin.n_qubits}: {', '.join(map(str, used))}",
         "schedule": f"{compiled.structure.duration * 1e6:.2f} us",
-        "gates": ", ".join(f"{k} {v}" for k, v in compiled.physical.count_ops().items()),
+        "gates": _gates(compiled),
         "repaired values of the calibration": len(device.notes),
     }
     text = str(read_circuit(circuit).draw("text", fold=120, idle_wires=False))
@@ -76,6 +77,13 @@ def write_report(
         path,
         render(counts, circuit_text=text, device_facts=facts, figures=figures, tables=tables),
     )
+
+
+def _gates(compiled: Compiled) -> str:
+    """Return what runs, decoupling pulses included, most frequent first."""
+    names = Counter(s.name for step in compiled.steps for s in step.all())
+    shown = [(k, v) for k, v in names.most_common() if k not in ("barrier", "delay", "branch")]
+    return ", ".join(f"{k} {v}" for k, v in shown)
 
 
 def _main_outcome(counts: Counts) -> str:
