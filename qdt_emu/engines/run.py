@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from qdt_emu.circuit import Kind, NoisyCircuit, Structure
 from qdt_emu.engines.components import components
+from qdt_emu.engines.contraction import Contraction
 from qdt_emu.engines.density import Density
 from qdt_emu.engines.engine import Engine, Expectations, Plan, Records
 from qdt_emu.engines.pauli import Pauli
@@ -24,6 +25,7 @@ ENGINES: dict[str, Callable[[], Engine[Any]]] = {
     "statevector": Statevector,
     "pauli": Pauli,
     "stabilizer": Stabilizer,
+    "contraction": Contraction,
 }
 PREFER_EXACT_BELOW = 1.0  # s; an exact answer is worth this much more time
 MEMORY_SHARE = 0.7  # of the free memory

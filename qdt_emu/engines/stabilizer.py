@@ -107,12 +107,13 @@ class Stabilizer:
             read = np.flatnonzero(basis)
             turns = [f"{TURN[int(basis[q])]} {q}" for q in read if int(basis[q]) in TURN]
             lines = (*text.lines, *turns, *(f"M {q}" for q in read))
-            total, square, origin = np.zeros(len(members)), np.zeros(len(members)), None
+            total, square = np.zeros(len(members)), np.zeros(len(members))
+            origin: NDArray[np.float64] = np.zeros(0)
             for _, part in _portions(lines, shots, seed + k * 0x9E3779B97F4A7C15):
                 signs = 1.0 - 2.0 * part[:, part.shape[1] - len(read) :]
                 found = readout[read, 0] * signs + readout[read, 1]
                 each = np.stack([found[:, codes[j][read] > 0].prod(1) for j in members], 1)
-                origin = each[0] if origin is None else origin
+                origin = origin if len(origin) else each[0]
                 total += (each - origin).sum(0)
                 square += ((each - origin) ** 2).sum(0)
             spread = np.maximum(square - total**2 / shots, 0.0) / max(1, shots - 1)
