@@ -57,7 +57,7 @@ def weight(key: Words) -> int:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def find(keys: Words, table: Words, spread: int, key: Words, h: np.uint64) -> Number:
+def find(keys: Words, table: Words, spread: int, key: Words) -> Number:
     """Return where the table holds a string, or the empty entry where it belongs.
 
     Args:
@@ -65,8 +65,8 @@ def find(keys: Words, table: Words, spread: int, key: Words, h: np.uint64) -> Nu
         table: Entries; `spread` of them (a power of 2) are in use.
         spread: Entries in use.
         key: The string, shape (words,).
-        h: Its hash.
     """
+    h = np.uint64(hash_words(key))
     last = np.uint64(spread - 1)
     at = h & last
     tag = h >> np.uint64(32)
@@ -97,7 +97,7 @@ def index(keys: Words, table: Words, used: int, expected: int) -> int:
     table[:spread] = EMPTY
     last = np.uint64(spread - 1)
     for i in range(used):
-        h = hash_words(keys[i])
+        h = np.uint64(hash_words(keys[i]))
         at = h & last
         while table[at] != EMPTY:  # all strings differ
             at = (at + np.uint64(1)) & last
@@ -238,7 +238,7 @@ def branch(
             if code == own:
                 j = np.int64(i)
             else:
-                entry = table[find(keys, table, count[SPREAD], key, hash_words(key))]
+                entry = table[find(keys, table, count[SPREAD], key)]
                 j = np.int64(-1) if entry == EMPTY else np.int64(entry & LOW)
             found[k], before[k] = j, 0.0
             if j >= 0:
@@ -257,7 +257,7 @@ def branch(
                 code = target
                 small = count[USED] == coefs.size or weight(key) > max_weight
                 if not small:
-                    add(terms, key, hash_words(key), after, stamp, count)
+                    add(terms, key, after, stamp, count)
             if small:
                 tally[L1] += abs(after)
                 tally[L2] += after * after
@@ -267,13 +267,14 @@ def branch(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def add(terms: Sum, key: Words, h: np.uint64, coef: float, stamp: int, count: Ints) -> None:
-    """Add a string with its hash; the sum must have room and not hold the string."""
+def add(terms: Sum, key: Words, coef: float, stamp: int, count: Ints) -> None:
+    """Add a string; the sum must have room and not hold the string."""
     keys, coefs, seen, _, table = terms
     used = count[USED]
     if 2 * used >= count[SPREAD]:
         count[SPREAD] = index(keys, table, used, 2 * used)
-    table[find(keys, table, count[SPREAD], key, h)] = (h & ~LOW) | np.uint64(used)
+    h = np.uint64(hash_words(key))
+    table[find(keys, table, count[SPREAD], key)] = (h & ~LOW) | np.uint64(used)
     keys[used] = key
     coefs[used] = coef
     seen[used] = stamp
