@@ -136,7 +136,7 @@ def code_at(keys: Words, i: Number, where: Words) -> np.uint64:
             row of the tables.
     """
     a = (keys[i, where[0]] >> where[1]) & where[2]
-    return (a << np.uint64(2)) | ((keys[i, where[3]] >> where[4]) & np.uint64(3))
+    return np.uint64((a << np.uint64(2)) | ((keys[i, where[3]] >> where[4]) & np.uint64(3)))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -235,15 +235,13 @@ def branch(
             target = np.uint64(orbits[row, own, k])
             turn(key, code ^ target, where)
             code = target
-            if code == own:
-                j = np.int64(i)
-            else:
+            found[k], before[k] = i, coefs[i]
+            if code != own:
                 entry = table[find(keys, table, count[SPREAD], key)]
-                j = np.int64(-1) if entry == EMPTY else np.int64(entry & LOW)
-            found[k], before[k] = j, 0.0
-            if j >= 0:
-                seen[j] = stamp
-                before[k] = coefs[j]
+                found[k], before[k] = -1, 0.0
+                if entry != EMPTY:
+                    found[k], before[k] = entry & LOW, coefs[entry & LOW]
+                    seen[entry & LOW] = stamp
         for k in range(n):
             target, after = np.uint64(orbits[row, own, k]), 0.0
             for m in range(n):
@@ -251,7 +249,7 @@ def branch(
             small = abs(after) < threshold or after == 0.0
             if found[k] >= 0:
                 coefs[found[k]] = 0.0 if small else after
-                dead += np.int64(small) - np.int64(before[k] == 0.0)
+                dead += int(small) - int(before[k] == 0.0)
             elif not small:
                 turn(key, code ^ target, where)
                 code = target

@@ -130,12 +130,14 @@ def _product(table: Floats, starts: Sequence[int], rows: tuple[tuple[Link, ...],
 def _forks(matrices: Floats) -> NDArray[np.bool_]:
     """Return which maps do more than rename: two elements in a row or in a column."""
     there = matrices != 0
-    return np.any(there.sum(1) > 1, axis=1) | np.any(there.sum(2) > 1, axis=1)
+    forks: NDArray[np.bool_] = (there.sum(1).max(1) > 1) | (there.sum(2).max(1) > 1)
+    return forks
 
 
 def _still(matrices: Floats) -> Bytes:
     """Return which codes become themselves and nothing else, shape (rows, 16)."""
-    return np.all(np.abs(matrices - np.eye(16)) < ROUNDING, axis=2).astype(np.uint8)
+    still: Bytes = (np.abs(matrices - np.eye(16)).max(2) < ROUNDING).astype(np.uint8)
+    return still
 
 
 def _orbits(matrices: Floats) -> tuple[Bytes, Bytes]:
