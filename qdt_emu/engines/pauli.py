@@ -13,7 +13,8 @@ from qdt_emu.engines.engine import Expectations, Plan
 from qdt_emu.engines.pauli_bind import Maps, bind, refuse_draws
 from qdt_emu.engines.pauli_program import Program, program, refusal
 from qdt_emu.errors import InputError, UnsupportedError
-from qdt_emu.kernels.pauli import Sum, cone, propagate
+from qdt_emu.kernels.pauli import Sum, propagate
+from qdt_emu.kernels.pauli_strings import cone
 
 Floats = NDArray[np.float64]
 
