@@ -6,6 +6,7 @@ the second case leaves it out, as Aer's own noise models do.
 """
 
 import numpy as np
+from qiskit import QuantumCircuit
 
 from qdt_emu import Twin
 from qdt_emu.engines.density import Density, probabilities
@@ -14,7 +15,7 @@ from tests.bench.row import absent, faster
 from tests.bench.workload import brick, seconds, side_by_side
 
 NAME = "exact"
-ENOUGH = 60.0  # s; a peer that takes longer is timed once
+ENOUGH = 20.0  # s; a peer that takes longer is timed once
 BAR = 25.0
 
 
@@ -25,12 +26,21 @@ def rows(*, quick: bool = False):
     sizes = [(4, 4)] if quick else [(10, 10), (12, 10)]
     warm = eagle.compile(brick(eagle, 3, 2)).bind()  # kernels are loaded once per process
     probabilities(Density().prepare(warm.structure), warm.values)
-    return [_one(twin, n, layers, what) for n, layers in sizes for what, twin in twins.items()]
+    return [
+        row
+        for n, layers in sizes
+        for what, twin in twins.items()
+        for row in _one(
+            twin,
+            brick(twin, n, layers),
+            f"{n} qubits x {layers} layers, {what}",
+            None if quick else BAR,
+        )
+    ]
 
 
-def _one(twin: Twin, n: int, layers: int, what: str):
-    case = f"{n} qubits x {layers} layers, {what}"
-    circuit, engine = brick(twin, n, layers), Density(threads=peers.THREADS)
+def _one(twin: Twin, circuit: QuantumCircuit, case: str, bar: float | None):
+    engine = Density(threads=peers.THREADS)
     compiling = seconds(lambda: twin.compile(circuit))
     compiled = twin.compile(circuit)
     noisy = compiled.bind()
@@ -41,25 +51,25 @@ def _one(twin: Twin, n: int, layers: int, what: str):
         return probabilities(state, compiled.bind().values, threads=peers.THREADS)
 
     if not peers.installed("qiskit-aer"):
-        return absent(NAME, case, "qiskit-aer", peers.MISSING)
-    theirs = peers.aer_probabilities(noisy)
-    truth = ours()
-    begin: dict[str, np.ndarray] = {}
-    first = seconds(lambda: begin.update(p=theirs()))
-    gap = float(np.abs(peers.misread_vector(begin["p"], noisy) - truth).max())
-    if first > ENOUGH:
-        taken = side_by_side({"ours": ours}, 5) | {"peer": first}
-    else:
-        taken = side_by_side({"ours": ours, "peer": theirs}, 3)
-    once = compiling + preparing
-    return faster(
-        NAME, case, taken["ours"], taken["peer"], BAR,
-        tool=f"{peers.label('qiskit-aer')} {_settings(peers.AER_EXACT)}",
-        accuracy=f"max |dp| = {gap:.1e} of p <= {truth.max():.1e}",
-        note=f"every time; once before: {compiling:.2g} s compile, {preparing:.2g} s prepare; "
-        f"with them {taken['peer'] / (taken['ours'] + once):.3g}x",
-    )  # fmt: skip
-
-
-def _settings(options: dict[str, object]) -> str:
-    return ", ".join(f"{k}={v}" for k, v in options.items())
+        return [absent(NAME, case, "qiskit-aer", peers.MISSING)]
+    truth, once, out = ours(), compiling + preparing, []
+    tools = {"same scheduled circuit": peers.aer_probabilities(noisy)}
+    if not np.any(twin.device.parameters.zz):
+        tools["noise model and delays"] = peers.aer_by_instruction(twin, circuit)
+    for way, theirs in tools.items():
+        begin: dict[str, np.ndarray] = {}
+        first = seconds(lambda theirs=theirs, begin=begin: begin.update(p=theirs()))
+        gap = float(np.abs(peers.misread_vector(begin["p"], noisy) - truth).max())
+        if first > ENOUGH:
+            taken = side_by_side({"ours": ours}, 5) | {"peer": first}
+        else:
+            taken = side_by_side({"ours": ours, "peer": theirs}, 3)
+        row = faster(
+            NAME, case, taken["ours"], taken["peer"], bar,
+            tool=f"{peers.label('qiskit-aer')}, {way}, {peers.settings(peers.AER_EXACT)}",
+            accuracy=f"max |dp| = {gap:.1e} of p <= {truth.max():.1e}",
+            note=f"once before: {compiling:.2g} s compile, {preparing:.2g} s prepare; with them "
+            f"{taken['peer'] / (taken['ours'] + once):.3g}x",
+        )  # fmt: skip
+        out.append(row)
+    return out

@@ -45,10 +45,10 @@ def _speed(twin: Twin, n: int, layers: int, shots: int, some: dict[str, tuple[in
             3,
         )
         peer = (taken["more"] - taken["few"]) / (more - few)
-        settings = peers.AER_SHOTS if package == "qiskit-aer" else peers.QSIM
+        options = peers.AER_SHOTS if package == "qiskit-aer" else peers.QSIM
         row = faster(
-            NAME, case, taken["ours"] / shots, peer, bar,
-            tool=f"{peers.label(package)} " + ", ".join(f"{k}={v}" for k, v in settings.items()),
+            NAME, case, taken["ours"] / shots, peer, None if shots < 1000 else bar,
+            tool=f"{peers.label(package)}, {peers.settings(options)}",
             note=f"twin.records whole, {taken['ours']:.3g} s; the first time {first:.3g} s; peer "
             f"timed on {more} - {few} shots",
         )  # fmt: skip

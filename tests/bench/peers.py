@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from qiskit import QuantumCircuit, transpile
 
-from qdt_emu.adapters.aer import readout_for_aer, scheduled_for_aer
+from qdt_emu import Twin
+from qdt_emu.adapters.aer import readout_for_aer, scheduled_for_aer, to_noise_model
 from qdt_emu.circuit import Kind, NoisyCircuit
 from qdt_emu.circuit.noisy import measured_qubits
 from qdt_emu.errors import UnsupportedError
@@ -25,17 +27,18 @@ THREADS = 2
 MODULES = {"qiskit-aer": "qiskit_aer", "qsimcirq": "qsimcirq"}
 MISSING = "not installed; pip install qdt-emu[bench]"
 
-# Found by trying: fusion of two qubits is Aer's own choice for density matrices and the fastest of
-# 1, 2, 3 and none. Trajectories: one thread per shot beats two threads on one vector.
+# Found by trying. Density matrix: Aer's own fusion (2 qubits) beats 1, 3 and none, double precision
+# beats single. Trajectories: no fusion beats fusion, because every shot has other noise; a thread
+# for each shot beats two for one vector. qsim: 2 fused qubits beat 3 and 4, two threads beat one.
 AER_EXACT = {"method": "density_matrix", "max_parallel_threads": THREADS}
 AER_SHOTS = {
     "method": "statevector",
     "precision": "single",
     "max_parallel_threads": THREADS,
     "max_parallel_shots": THREADS,
-    "max_parallel_experiments": 1,
+    "fusion_enable": False,
 }
-QSIM = {"max_fused_gate_size": 4, "cpu_threads": THREADS}
+QSIM = {"max_fused_gate_size": 2, "cpu_threads": THREADS}
 
 
 def installed(package: str) -> bool:
@@ -48,6 +51,11 @@ def label(package: str) -> str:
     return f"{package} {version(package)}" if installed(package) else package
 
 
+def settings(options: dict[str, Any]) -> str:
+    """Return options in words."""
+    return ", ".join(f"{k}={v}" for k, v in options.items())
+
+
 def aer_probabilities(noisy: NoisyCircuit, **options: Any) -> Callable[[], NDArray[np.float64]]:
     """Return a function that computes the distribution of the true bits by Aer's density matrix."""
     from qiskit_aer import AerSimulator  # noqa: PLC0415 - a peer may be missing
@@ -57,6 +65,26 @@ def aer_probabilities(noisy: NoisyCircuit, **options: Any) -> Callable[[], NDArr
     circuit.save_probabilities(measured_qubits(noisy.structure).tolist())
     simulator = AerSimulator(**(AER_EXACT | options))
     return lambda: _checked(simulator.run(circuit, shots=1).result()).data()["probabilities"]
+
+
+def aer_by_instruction(twin: Twin, circuit: QuantumCircuit) -> Callable[[], NDArray[np.float64]]:
+    """Return a function that computes the same with an Aer noise model and explicit delays.
+
+    What Aer's users do; the twin must be one without ZZ. Qiskit schedules the circuit.
+    """
+    from qiskit_aer import AerSimulator  # noqa: PLC0415
+
+    scheduled = transpile(
+        circuit, target=twin.target, scheduling_method="alap", optimization_level=0,
+        initial_layout=range(twin.n_qubits),
+    )  # fmt: skip
+    place = {bit: q for q, bit in enumerate(scheduled.qubits)}
+    read = {i.clbits[0]: place[i.qubits[0]] for i in scheduled.get_instructions("measure")}
+    measured = [read[bit] for bit in scheduled.clbits]
+    scheduled.remove_final_measurements()
+    scheduled.save_probabilities(measured)
+    simulator = AerSimulator(**AER_EXACT, noise_model=to_noise_model(twin.device))
+    return lambda: _checked(simulator.run(scheduled, shots=1).result()).data()["probabilities"]
 
 
 def aer_shots(noisy: NoisyCircuit, **options: Any) -> Draw:

@@ -47,7 +47,7 @@ def test_aer_is_given_the_same_distribution(noisy, truth):
 def test_peers_sample_the_same_distribution(package, noisy, truth):
     if not peers.installed(package):
         pytest.skip(f"{package} {peers.MISSING}")
-    shots = 500
+    shots = 300
     draw = {"qiskit-aer": peers.aer_shots, "qsimcirq": peers.qsim_shots}[package](noisy)
     # Moving one shot moves the distance by 1/shots at most: McDiarmid gives exp(-2 t^2 shots).
     mean = np.sqrt(truth * (1 - truth)).sum() / np.sqrt(2 * np.pi * shots)
