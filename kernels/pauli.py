@@ -200,6 +200,22 @@ def add(terms: Sum, key: Words, coef: float, stamp: int, count: Ints) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def thin(terms: Sum, count: Ints, tally: Floats, max_weight: int) -> bool:
+    """Close gaps when there are many, drop small strings when half of the room is taken.
+
+    Returns:
+        Whether strings moved, so that the table must be made again.
+    """
+    half = terms[1].size // 2
+    if 4 * count[DEAD] <= count[USED] + 64 and count[USED] <= half:
+        return False
+    if count[USED] - count[DEAD] > half:
+        tally[THRESHOLD] = raised(terms[1], count[USED], tally[THRESHOLD])
+    settle(terms[0], terms[1], count, tally, max_weight)
+    return True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def raised(coefs: Floats, used: int, threshold: float) -> float:
     """Return the threshold, doubled until it drops at least half of the strings."""
     largest = 0.0
@@ -277,10 +293,7 @@ def propagate(
         changed = moved(terms[0], count[USED], where, tables[3], terms[3])
         if changed == 0:
             continue
-        if 4 * count[DEAD] > count[USED] + 64 or 2 * count[USED] > terms[1].size:
-            if 2 * (count[USED] - count[DEAD]) > terms[1].size:
-                tally[THRESHOLD] = raised(terms[1], count[USED], tally[THRESHOLD])
-            settle(terms[0], terms[1], count, tally, max_weight)
+        if thin(terms, count, tally, max_weight):
             support(terms[0], count[USED], seen)
             reaches(seen, where)
             changed = moved(terms[0], count[USED], where, tables[3], terms[3])

@@ -19,7 +19,7 @@ from qdt_emu.kernels.pauli_strings import cone
 Floats = NDArray[np.float64]
 
 SMALLEST_ROOM = 1024  # strings
-FINER = 3.0  # the second threshold is this much lower
+COARSER = 3.0  # the second threshold is this much higher
 SAFETY = 2.0  # in the reported error, of the difference of both thresholds
 MANY_STRINGS = 0.3  # in the reported error, of the root of the dropped sum of squares
 FEW_STRINGS = 4.0  # as well, over the root of the number of dropped strings
@@ -58,8 +58,7 @@ class Pauli:
 
     Attributes:
         threshold: Strings with a smaller coefficient are dropped; 0 drops nothing. Every string is
-            propagated twice, at this threshold and at a third of it: the second gives the value,
-            the difference the error.
+            propagated again at three times the threshold, for the error.
         max_weight: Strings on more qubits are dropped; `None` keeps them.
         max_terms: Strings held at a time; when there are more, the smaller half is dropped.
         threads: Observables propagated at a time; `None` is one for each core.
@@ -97,9 +96,10 @@ class Pauli:
         words = -(-n // 32)
         size = (8 * words + 56) * terms * min(self._threads(), max(paulis, 1))
         # A sum of squares of at most 1 holds at most 1 / threshold^2 strings, usually far fewer.
-        likely = min(terms, 10 * FINER / self.threshold if self.threshold else terms)
+        likely = min(terms, 10 / self.threshold if self.threshold else terms)
         strings = -(-max(paulis, 1) // self._threads())
         seconds = strings * len(structure.operations) * (1e-6 + likely * (LOOK + 0.05 * BRANCH))
+        exact = self.threshold == 0 and self.max_weight is None
         why = refusal(structure)
         if not paulis:
             why = _NO_SAMPLES
@@ -108,7 +108,7 @@ class Pauli:
                 f"It may need {size} bytes for {terms} Pauli strings, but {memory} bytes are "
                 f"available. Give more memory, fewer threads or a smaller `max_terms`."
             )
-        return Plan(seconds, size, truncation=0.0 if self._exact() else 1.0, refusal=why)
+        return Plan(seconds, size, truncation=0.0 if exact else 1.0, refusal=why)
 
     def prepare(self, structure: Structure, /) -> Program:
         """Return the maps of a structure, latest first."""
@@ -146,9 +146,7 @@ class Pauli:
         refuse_draws(state, values)
         maps = bind(state, values, np.asarray(readout, float))
         polarization = 1 - 2 * np.asarray(values.excited, float)
-        thresholds = (
-            [self.threshold / FINER] if self._exact() else [self.threshold / FINER, self.threshold]
-        )
+        thresholds = [self.threshold, COARSER * self.threshold][: 1 + (self.threshold > 0)]
 
         def run(job: tuple[int, float]) -> Propagated:
             return self._propagate(maps, paulis[job[0]], polarization, job[1])
@@ -198,9 +196,6 @@ class Pauli:
             polarization[qubits],
         )
         return Propagated(*(float(x) for x in found))
-
-    def _exact(self) -> bool:
-        return self.threshold == 0 and self.max_weight is None
 
     def _room(self, n: int) -> int:
         """Return how many strings are held: never more than twice the number that exist."""
