@@ -248,8 +248,8 @@ class Twin:
         )
         values *= resting_factor(full, compiled, gain, device)
         budgets = tuple(
-            Budget(trajectories=float(s), truncation=account.truncation, of=f"<{p}>")
-            for p, s in zip(labels, stderr, strict=True)
+            Budget(trajectories=float(s), truncation=b, of=f"<{p}>")
+            for p, s, b in zip(labels, stderr, account.bounds, strict=True)
         )
         return Estimate(
             tuple(labels),

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -51,6 +51,7 @@ class Account:
         bytes: Largest planned memory.
         truncation: Bound on the error of cuts.
         details: What the engines said.
+        bounds: Bound on the error of cuts of each Pauli string; empty for a run of shots.
     """
 
     engine: str
@@ -59,6 +60,7 @@ class Account:
     bytes: int
     truncation: float
     details: dict[str, float | int | str]
+    bounds: tuple[float, ...] = ()
 
 
 def free_memory() -> int:
@@ -73,6 +75,7 @@ def choose(
 
     'auto' takes `density` where it fits into memory and either needs at most 1 s or no more time
     than `statevector`; circuits with shot-to-shot draws (detuning, leakage) go to `statevector`.
+    Expectation values of circuits too large for both go to `pauli`, which bounds its truncation.
 
     Raises:
         InputError: An unknown engine name.
@@ -95,6 +98,12 @@ def choose(
     if not drawn and not exact_plan.refusal and cheaper:
         reason = f"exact in about {exact_plan.seconds:.2g} s, trajectories take no less"
         return Choice(exact, exact_plan, reason)
+    if sampled_plan.refusal and paulis and not drawn:
+        propagation = Pauli()
+        plan = propagation.plan(structure, **ask)
+        if not plan.refusal:
+            reason = f"{structure.n_qubits} connected qubits are too many for a state"
+            return Choice(propagation, plan, reason)
     if sampled_plan.refusal:
         why = "shots draw their own detuning or leakage" if drawn else exact_plan.refusal
         raise UnsupportedError(
@@ -178,6 +187,7 @@ def estimate(
     begin = time.perf_counter()
     limit = free_memory() if memory is None else memory
     values, relative = np.ones(len(paulis)), np.zeros(len(paulis))
+    bounds = np.zeros(len(paulis))
     done: list[tuple[Choice, Expectations]] = []
     before = prepared.cache_info().misses
     for k, part in enumerate(components(circuit.structure)):
@@ -198,11 +208,17 @@ def estimate(
         rest = ~own.any(axis=1)  # the identity is 1, without an engine's rounding
         v = np.where(rest, 1.0, found.values[where.reshape(-1)])
         s = np.where(rest, 0.0, found.stderr[where.reshape(-1)])
+        own_bounds = np.full(len(strings), found.truncation)
+        b = np.where(
+            rest, 0.0, (own_bounds if found.bounds is None else found.bounds)[where.reshape(-1)]
+        )
+        bounds = np.abs(values) * b + np.abs(v) * bounds + bounds * b
         # Var(xy) = x^2 Var(y) + y^2 Var(x) + Var(x) Var(y) for independent factors.
         relative = values**2 * s**2 + v**2 * relative + relative * s**2
         values = values * v
         done.append((choice, found))
-    return values, np.sqrt(relative), _account([*done], begin, before)
+    account = replace(_account([*done], begin, before), bounds=tuple(bounds.tolist()))
+    return values, np.sqrt(relative), account
 
 
 def _records(shots: int, structure: Structure, limit: int) -> NDArray[np.uint8]:

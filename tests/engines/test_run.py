@@ -7,6 +7,7 @@ import pytest
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 
+from qdt_emu import Calibration, Twin
 from qdt_emu.circuit import NoisyCircuit
 from qdt_emu.device import what_if
 from qdt_emu.engines.components import WHOLE_UP_TO, components
@@ -252,3 +253,21 @@ def test_nothing_at_all_has_expectation_values():
     assert values.tolist() == [1, 1]
     assert stderr.tolist() == [0, 0]
     assert account.engine == "none"
+
+
+def test_a_chain_too_large_for_a_state_is_estimated_with_a_bound():
+    n = 60
+    twin = Twin.load(Calibration.uniform("chain", qubits=n, t1=1e-4, t2=8e-5))
+    circuit = QuantumCircuit(n)
+    for _ in range(12):
+        circuit.sx(range(n))
+        for start in (0, 1):
+            for a in range(start, n - 1, 2):
+                circuit.cz(a, a + 1)
+    found = twin.estimate(circuit, ["I" * (n - 1) + "Z", "Z" + "I" * (n - 1)], seed=1)
+    assert found.report.engine == "pauli"
+    assert "too many for a state" in found.report.reason
+    assert all(b.truncation is not None and b.truncation >= 0 for b in found.budgets)
+    assert found.values[0] == pytest.approx(
+        found.values[1], abs=1e-9 + 2 * found.budgets[0].truncation
+    )
