@@ -18,10 +18,10 @@ PEERS = {"qiskit-aer": (peers.aer_shots, 100.0), "qsimcirq": (peers.qsim_shots, 
 
 def rows(*, quick: bool = False):
     """Return the rows of this benchmark."""
-    twin = Twin.load("ibm_sherbrooke")
-    n, layers, shots = (6, 3, 100) if quick else (20, 10, 1000)
+    twin = Twin.load("ibmq_lima" if quick else "ibm_sherbrooke")
+    n, layers, shots = (4, 3, 100) if quick else (20, 10, 1000)
     some = {"qiskit-aer": (2, 6), "qsimcirq": (4, 24)}
-    twin.records(brick(twin, 4, 2), shots=8, seed=1, engine="statevector")
+    twin.records(brick(twin, 3, 2), shots=8, seed=1, engine="statevector")
     out = _speed(twin, n, layers, shots, some)
     return out + _accuracy(twin, *((4, 2, 200) if quick else (8, 10, 20_000)))
 
