@@ -35,7 +35,7 @@ DeviceOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 SeedOption = Annotated[int | None, typer.Option("--seed", help="Same seed, same counts.")]
-EngineOption = Annotated[str, typer.Option("--engine", help="auto, density or statevector.")]
+EngineOption = Annotated[str, typer.Option("--engine", help="auto, or one engine by name.")]
 LayoutOption = Annotated[
     str | None, typer.Option("--layout", help="Physical qubits, e.g. 3,4,5; default: Qiskit.")
 ]

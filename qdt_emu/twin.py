@@ -149,7 +149,7 @@ class Twin:
                 transpiled.
             shots: Number of shots.
             seed: Same seed, same counts; None draws one, which the result records.
-            engine: 'auto', 'density', 'statevector', or an engine.
+            engine: 'auto', the name of one in `engines.run.ENGINES`, or an engine.
             binding: Numbers for the circuit's free parameters.
             options: Layout, scheduling, decoupling.
             memory: Limit in bytes; None is 70 % of the free memory.
@@ -217,7 +217,7 @@ class Twin:
             circuit: As in `run`; measurements at its end are removed.
             paulis: Strings with one letter per qubit of the circuit, leftmost = highest qubit.
             seed: For engines that sample trajectories.
-            engine: 'auto', 'density', 'statevector', or an engine.
+            engine: 'auto', the name of one in `engines.run.ENGINES`, or an engine.
             shots: Number of trajectories for engines that sample; None is 4096.
             binding: Numbers for the circuit's free parameters.
             options: Layout, scheduling, decoupling.
