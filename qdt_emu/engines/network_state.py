@@ -31,6 +31,11 @@ class Graph:
             found[b].append(k)
         return tuple(tuple(legs) for legs in found)
 
+    @cached_property
+    def edge(self) -> dict[tuple[int, int], int]:
+        """Index of each edge by its sites."""
+        return {pair: k for k, pair in enumerate(self.edges)}
+
     def neighbour(self, site: int, edge: int) -> int:
         """Return the site at the other end of an edge."""
         a, b = self.edges[edge]
