@@ -1,0 +1,233 @@
+"""Belief propagation: what each side of a bond looks like from the other."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from math import log
+
+import numpy as np
+
+from qdt_emu.engines.network_state import Array, Graph, GraphState
+
+TINY = 1e-15  # share of a message's trace below which a direction counts as empty
+
+
+@dataclass(frozen=True, eq=False)
+class Messages:
+    """Messages on the bonds of a state.
+
+    The message of a site is the Gram matrix of its side of a bond, [bra, ket], without the weight
+    of that bond, and with trace equal to the bond dimension. In Vidal gauge all are the identity.
+
+    Attributes:
+        to: `to[edge][k]` arrives at site `edges[edge][k]`; shape (bond, bond).
+        residual: Largest change of an entry in the last sweep.
+        sweeps: Sweeps done.
+    """
+
+    to: tuple[tuple[Array, Array], ...]
+    residual: float = 0.0
+    sweeps: int = 0
+
+
+def gauge_messages(state: GraphState) -> Messages:
+    """Return the messages of a state that is in Vidal gauge: identities."""
+    dtype = state.tensors[0].dtype
+    units = (np.eye(len(w), dtype=dtype) for w in state.weights)
+    return Messages(tuple((unit, unit) for unit in units))
+
+
+def propagate(
+    state: GraphState,
+    *,
+    tolerance: float = 1e-10,
+    max_sweeps: int = 100,
+    start: Messages | None = None,
+) -> Messages:
+    """Return messages at the fixed point of belief propagation.
+
+    Args:
+        state: Any gauge; the nearer to Vidal's, the fewer sweeps.
+        tolerance: Stop when no entry of a message changes by more.
+        max_sweeps: Stop anyway; `residual` tells.
+        start: Messages to begin with; identities where None.
+
+    Error:
+        Two sweeps are exact on a tree. With loops the fixed point takes the bonds of a site as
+        independent of each other.
+
+    Cost:
+        A sweep sends every message once: z (z + 1) d D**(z + 1) multiply-adds at a site of degree
+        z; 127 qubits at D = 16 take 40 ms on one Zen core.
+
+    Source:
+        Alkabetz and Arad, Phys. Rev. Research 3, 023073 (2021).
+    """
+    graph = state.graph
+    to = [list(pair) for pair in (start or gauge_messages(state)).to]
+    order = _order(graph)
+    residual, sweeps = np.inf, 0
+    while residual > tolerance and sweeps < max_sweeps:
+        residual = 0.0
+        for site in order if sweeps % 2 == 0 else order[::-1]:
+            legs = graph.legs[site]
+            if all(len(state.weights[k]) == 1 for k in legs):
+                continue
+            inside = [environment(state, to[k][_end(graph, k, site)], k) for k in legs]
+            for axis, k in enumerate(legs):
+                if len(state.weights[k]) == 1:
+                    continue
+                message = outgoing(state.tensors[site], inside, axis)
+                message *= len(message) / np.trace(message).real
+                far = 1 - _end(graph, k, site)
+                residual = max(residual, float(np.abs(message - to[k][far]).max()))
+                to[k][far] = message
+        sweeps += 1
+    return Messages(tuple((pair[0], pair[1]) for pair in to), float(residual), sweeps)
+
+
+def _order(graph: Graph) -> tuple[int, ...]:
+    """Return all sites, each after a neighbour: two sweeps there and back settle a tree."""
+    return _walk(graph.n, graph.edges)
+
+
+@lru_cache(maxsize=64)
+def _walk(n: int, edges: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
+    graph = Graph(n, edges)
+    out: dict[int, None] = {}
+    for root in range(n):
+        front = [root]
+        while front:
+            site = front.pop()
+            if site not in out:
+                out[site] = None
+                front += [graph.neighbour(site, k) for k in graph.legs[site]]
+    return tuple(out)
+
+
+def _end(graph: Graph, edge: int, site: int) -> int:
+    return 0 if graph.edges[edge][0] == site else 1
+
+
+def environment(state: GraphState, message: Array, edge: int) -> Array:
+    """Return a message with the weight of its bond on both sides."""
+    w = state.weights[edge]
+    return w[:, None] * message * w
+
+
+def dressed(
+    tensor: Array, inside: list[Array | None] | list[Array], skip: int | None = None
+) -> Array:
+    """Return a tensor with environments [bra, ket] on its bonds but `skip` and those of None."""
+    for axis, env in enumerate(inside):
+        if axis == skip or env is None or env.shape[0] == env.shape[1] == 1:
+            continue
+        shape = tensor.shape
+        before = int(np.prod(shape[:axis]))
+        flat = tensor.reshape(before, shape[axis], -1)
+        tensor = (env @ flat).reshape(*shape[:axis], len(env), *shape[axis + 1 :])
+    for axis, env in enumerate(inside):
+        if axis != skip and env is not None and env.shape[0] == env.shape[1] == 1:
+            tensor = tensor * env[0, 0]
+    return tensor
+
+
+def outgoing(
+    tensor: Array, inside: list[Array], axis: int, operator: Array | None = None
+) -> Array:
+    """Return the message [bra, ket] of a site over one of its bonds.
+
+    Args:
+        tensor: Of the site.
+        inside: Environments on its bonds; that of `axis` is not used.
+        axis: The bond.
+        operator: Acts on the physical index, shape (d, d); identity where None.
+    """
+    ket = dressed(tensor, inside, skip=axis)
+    if operator is not None:
+        ket = ket @ operator.T
+    bond = tensor.shape[axis]
+    bra = np.moveaxis(tensor, axis, -1).reshape(-1, bond)
+    ket = np.moveaxis(ket, axis, -1).reshape(-1, bond)
+    return bra.conj().T @ ket
+
+
+def value(tensor: Array, inside: list[Array], operator: Array | None = None) -> complex:
+    """Return the contraction of a site with environments on all its bonds."""
+    ket = dressed(tensor, inside)
+    if operator is not None:
+        ket = ket @ operator.T
+    return complex(np.vdot(tensor, ket))
+
+
+def to_vidal(state: GraphState, messages: Messages, *, cutoff: float = 1e-12) -> GraphState:
+    """Return the same state in the gauge where all messages are the identity.
+
+    Args:
+        state: Any gauge.
+        messages: Its fixed point.
+        cutoff: Schmidt coefficients below this ratio to the largest are dropped.
+
+    Error:
+        The state is the same up to `cutoff`.
+
+    Source:
+        Tindall and Fishman, SciPost Phys. 15, 222 (2023), section 3.
+    """
+    graph = state.graph
+    tensors, weights = list(state.tensors), list(state.weights)
+    log_norm = state.log_norm
+    for k, (a, b) in enumerate(graph.edges):
+        if len(state.weights[k]) == 1:
+            continue
+        r, t = _root(messages.to[k][1]), _root(messages.to[k][0])
+        u, s, v = np.linalg.svd((r * state.weights[k]) @ t.T, full_matrices=False)
+        room = max(1, int(np.count_nonzero(s > cutoff * s[0])))
+        s = s[:room]
+        p = state.weights[k][:, None] * (t.T @ (v[:room].conj().T / s))
+        q = state.weights[k][:, None] * (r.T @ (u[:, :room].conj() / s))
+        for site, matrix in ((a, p), (b, q)):
+            axis = graph.legs[site].index(k)
+            inside: list[Array | None] = [None] * len(graph.legs[site])
+            inside[axis] = matrix.T
+            tensors[site] = dressed(tensors[site], inside)
+        norm = float(np.linalg.norm(s))
+        weights[k] = s / norm
+        log_norm += log(norm)
+    out = replace(state, tensors=tuple(tensors), weights=tuple(weights), log_norm=log_norm)
+    return _normalised(out)
+
+
+def _root(message: Array) -> Array:
+    """Return R with R^dag R = the message, directions without weight left out."""
+    values, vectors = np.linalg.eigh(0.5 * (message + message.conj().T))
+    keep = values > TINY * values[-1]
+    return np.sqrt(values[keep])[:, None] * vectors[:, keep].conj().T
+
+
+def _normalised(state: GraphState) -> GraphState:
+    """Return the state with every tensor normalised in its environment of weights."""
+    tensors, log_norm = [], state.log_norm
+    for site, tensor in enumerate(state.tensors):
+        inside = [np.diag(state.weights[k] ** 2) for k in state.graph.legs[site]]
+        norm = value(tensor, inside).real ** 0.5
+        tensors.append(tensor / norm)
+        log_norm += log(norm)
+    return replace(state, tensors=tuple(tensors), log_norm=log_norm)
+
+
+def bethe_log_norm(state: GraphState, messages: Messages) -> float:
+    """Return the logarithm of the norm of the state in the Bethe approximation.
+
+    log |psi| = (sum of log Z_site - sum of log Z_bond) / 2 + log_norm, exact on trees.
+    """
+    graph = state.graph
+    total = 0.0
+    for site, tensor in enumerate(state.tensors):
+        inside = [
+            environment(state, messages.to[k][_end(graph, k, site)], k) for k in graph.legs[site]
+        ]
+        total += log(abs(value(tensor, inside)))
+    for k, w in enumerate(state.weights):
+        left, right = messages.to[k]
+        total -= log(abs(np.sum(right * (w[:, None] * left * w))))
+    return 0.5 * total + state.log_norm
