@@ -68,7 +68,7 @@ def propagate(
     residual, sweeps = np.inf, 0
     while residual > tolerance and sweeps < max_sweeps:
         residual = 0.0
-        for site in order if sweeps % 2 == 0 else order[::-1]:
+        for site in order if sweeps % 2 else order[::-1]:
             legs = graph.legs[site]
             if all(len(state.weights[k]) == 1 for k in legs):
                 continue
@@ -131,9 +131,7 @@ def dressed(
     return tensor
 
 
-def outgoing(
-    tensor: Array, inside: list[Array], axis: int, operator: Array | None = None
-) -> Array:
+def outgoing(tensor: Array, inside: list[Array], axis: int, operator: Array | None = None) -> Array:
     """Return the message [bra, ket] of a site over one of its bonds.
 
     Args:

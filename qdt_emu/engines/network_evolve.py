@@ -3,20 +3,14 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import isqrt, log, prod
+from math import isqrt, log
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qdt_emu.engines.network_state import Array, GraphState
 from qdt_emu.errors import InputError
 
-STEEP = 1e-5
-"""Below this ratio of kept singular values, Gram matrices are too coarse: QR and SVD instead.
-
-The Gram route leaves an error of about 1e-16 over the ratio in the state; it takes 0.4 of the time.
-"""
-RANK = 1e-13  # factors of an operator below this ratio to the largest are rounding
+RANK = 500.0  # factors of an operator below so many roundings of the largest are left out
 SETTLED = 1e-10  # deviation from an isometry, largest entry, at which re-gauging stops
 
 
@@ -51,7 +45,7 @@ def _factor(data: bytes, dtype: str, d: int) -> Factors:
     matrix = np.frombuffer(data, dtype).reshape(d, d, d, d)
     pairs = matrix.transpose(0, 2, 1, 3).reshape(d * d, d * d)
     u, s, v = np.linalg.svd(pairs)
-    rank = max(1, int(np.count_nonzero(s > RANK * s[0])))
+    rank = max(1, int(np.count_nonzero(s > RANK * np.finfo(s.dtype).eps * s[0])))
     root = np.sqrt(s[:rank])
     left = np.ascontiguousarray((u[:, :rank] * root).T).reshape(rank, d, d)
     right = np.ascontiguousarray(v[:rank] * root[:, None]).reshape(rank, d, d)
@@ -200,18 +194,18 @@ class Work:
         """Return the one-site density matrix of the gauge, shape (d, d), trace 1."""
         legs = self.graph.legs[site]
         tensor = self.tensors[site]
-        w = outer([self.weights[k] for k in legs])
+        w = outer([self.weights[k] for k in legs], tensor)
         x = tensor.reshape(-1, tensor.shape[-1]) * w[:, None]
         rho = x.T @ x.conj()
         return rho / np.trace(rho)
 
     def settle(self, site: int, cutoff: float, tolerance: float) -> None:
         """Normalise and restore the gauge around a site; see `regauge`."""
-        d = self.tensors[site].shape[-1]
-        legs = self.graph.legs[site]
-        w = outer([self.weights[k] for k in legs])
-        norm = float(np.linalg.norm(self.tensors[site].reshape(-1, d) * w[:, None]))
-        self.tensors[site] = self.tensors[site] / norm
+        tensor, legs = self.tensors[site], self.graph.legs[site]
+        d = tensor.shape[-1]
+        w = outer([self.weights[k] for k in legs], tensor)
+        norm = float(np.linalg.norm(tensor.reshape(-1, d) * w[:, None]))
+        self.tensors[site] = tensor / norm
         self.log_norm += log(norm)
         unit = _identity(d)
         seen, front = set[int](), [site]
@@ -246,7 +240,7 @@ class Work:
         tensor = self.tensors[site]
         axis = legs.index(edge)
         moved = tensor if axis == len(legs) - 1 else np.moveaxis(tensor, axis, -2)
-        w = outer([self.weights[k] for k in legs if k != edge])
+        w = outer([self.weights[k] for k in legs if k != edge], tensor)
         return moved.reshape(len(w), -1), w
 
     def _close(self, site: int, edge: int, matrix: Array) -> None:
@@ -324,7 +318,8 @@ def _by_gram(
     top = squares[-1]
     room = min(max_bond, int(np.count_nonzero(squares > cutoff**2 * top)))
     squares_kept = squares[: -room - 1 : -1]
-    if not squares_kept[-1] > STEEP**2 * top:
+    # The state is off by the rounding over this ratio: 1e-11 in double precision at the limit.
+    if not squares_kept[-1] > np.finfo(squares.dtype).eps ** (2 / 3) * top:
         return None
     u = u[:, : -room - 1 : -1]
     values = np.sqrt(squares_kept)
@@ -345,7 +340,7 @@ def _by_qr(
     a: Array, b: Array, spread: Array, max_bond: int, cutoff: float
 ) -> tuple[Array, Array, Array, float]:
     """Return the same as `_by_gram`, without squaring: good to all digits."""
-    r, t = np.linalg.qr(a, mode="r"), np.linalg.qr(b, mode="r")
+    r, t = np.asarray(np.linalg.qr(a, mode="r")), np.asarray(np.linalg.qr(b, mode="r"))
     u, s, v = np.linalg.svd((r * spread) @ t.T, full_matrices=False)
     room = max(1, min(max_bond, int(np.count_nonzero(s > cutoff * s[0]))))
     values = s[:room]
@@ -367,9 +362,9 @@ def _identity(d: int) -> Factors:
     return factor(np.eye(d * d))
 
 
-def outer(vectors: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return the product of vectors, flattened: shape (product of their lengths,)."""
-    out = np.ones(1)
+def outer(vectors: Sequence[Array], like: Array) -> Array:
+    """Return the product of vectors, flattened, in the precision of `like`."""
+    out = np.ones(1, like.real.dtype)
     for vector in vectors:
         out = (out[:, None] * vector).reshape(-1)
     return out
@@ -378,8 +373,3 @@ def outer(vectors: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
 def log1m(x: float) -> float:
     """Return log(1 - x), and the logarithm of the smallest number where nothing is left."""
     return float(np.log1p(-min(x, 1 - 1e-300))) if x < 1 else log(1e-300)
-
-
-def sites_bytes(shapes: Iterable[Sequence[int]], itemsize: int) -> int:
-    """Return the bytes of tensors of these shapes."""
-    return sum(prod(shape) for shape in shapes) * itemsize

@@ -98,7 +98,7 @@ def _distances(
     graph: Graph, open_edges: Collection[int], start: Collection[int]
 ) -> dict[int, tuple[int, int]]:
     """Return (distance, edge towards `start`) of every site within reach; -1 at the start."""
-    found = {q: (0, -1) for q in start}
+    found = dict.fromkeys(start, (0, -1))
     front = deque(sorted(start))
     while front:
         here = front.popleft()
@@ -215,9 +215,7 @@ def _ratio(
     operators: Mapping[int, Array],
 ) -> float:
     """Return numerator over denominator of a region with at most one loop."""
-    return (
-        _total(state, messages, region, operators) / _total(state, messages, region, {})
-    ).real
+    return (_total(state, messages, region, operators) / _total(state, messages, region, {})).real
 
 
 def _total(

@@ -73,4 +73,5 @@ def product_state(graph: Graph, vectors: NDArray[Any]) -> GraphState:
     tensors = tuple(
         np.array(vectors[q]).reshape((1,) * len(graph.legs[q]) + (-1,)) for q in range(graph.n)
     )
-    return GraphState(graph, tensors, tuple(np.ones(1) for _ in graph.edges))
+    one = np.ones(1, np.array(vectors).real.dtype)
+    return GraphState(graph, tensors, tuple(one for _ in graph.edges))
