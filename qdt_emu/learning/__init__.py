@@ -1,0 +1,1 @@
+"""Stage seven: what measurements teach about a device, with how far the lesson can be trusted."""
