@@ -11,7 +11,7 @@ from qdt_emu.engines.network_state import Array, GraphState
 from qdt_emu.errors import InputError
 
 RANK = 500.0  # factors of an operator below so many roundings of the largest are left out
-SETTLED = 1e-10  # deviation from an isometry, largest entry, at which re-gauging stops
+SETTLED = 1e-12  # change of a bond's density matrix, largest entry, at which re-gauging stops
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +221,8 @@ class Work:
                 gram = np.ascontiguousarray((gram * w[:, None, None]).transpose(0, 2, 1))
                 gram = gram.reshape(-1, gram.shape[-1])
                 off = gram.conj().T @ gram
-                if np.abs(off - np.eye(len(off))).max() <= tolerance:
+                s = self.weights[edge]
+                if np.abs(s[:, None] * (off - np.eye(len(off))) * s).max() <= tolerance:
                     continue
                 y, v = self._open(there, edge)
                 left, right, kept, dropped, norm = cut(
