@@ -20,12 +20,14 @@ from qdt_emu.circuit.compile import (
     fingerprint,
 )
 from qdt_emu.circuit.noiseless import noiseless
-from qdt_emu.circuit.noisy import measured_qubits
+from qdt_emu.circuit.noisy import NoisyCircuit, measured_qubits
 from qdt_emu.circuit.observables import pauli_codes, pauli_labels, readout_map, resting_factor
 from qdt_emu.circuit.read import is_text, read_circuit
 from qdt_emu.device import Device, Policy, build, ideal, what_if
 from qdt_emu.device.target import to_target
-from qdt_emu.engines.run import Account, estimate, sample
+from qdt_emu.engines.forecast import Forecast, forecast_samples, forecast_values
+from qdt_emu.engines.run import estimate, sample
+from qdt_emu.engines.run_parts import Account, Limits
 from qdt_emu.errors import InputError
 from qdt_emu.result import Budget, Counts, Estimate, Provenance, Report
 from qdt_emu.validation import Verdict, compare
@@ -33,7 +35,25 @@ from qdt_emu.validation.explanation import Explanation, explain, needs_record
 from qdt_emu.validation.self_check import Check, self_check
 
 KEEP_COMPILED = 256
-DEFAULT_TRAJECTORIES = 4096
+
+
+@dataclass(frozen=True)
+class _Strings:
+    """Pauli strings on a compiled circuit.
+
+    Attributes:
+        compiled: The circuit.
+        noisy: With its numbers.
+        codes: Strings on the active qubits, shape (m, n_active).
+        gain: Readout map of the active qubits, shape (n_active, 2).
+        resting: Factor of the qubits that no gate touches, shape (m,).
+    """
+
+    compiled: Compiled
+    noisy: NoisyCircuit
+    codes: np.ndarray
+    gain: np.ndarray
+    resting: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +160,8 @@ class Twin:
         binding: Mapping[str, float] | None = None,
         options: Options | None = None,
         memory: int | None = None,
+        seconds: float | None = None,
+        tolerance: float | None = None,
     ) -> Counts:
         """Return counts as the processor would give them.
 
@@ -153,13 +175,18 @@ class Twin:
             binding: Numbers for the circuit's free parameters.
             options: Layout, scheduling, decoupling.
             memory: Limit in bytes; None is 70 % of the free memory.
+            seconds: Limit of the predicted time; None is any.
+            tolerance: Largest distance from the exact distribution that cuts may cause; None takes
+                the best that is sensible and states its bound.
 
         Raises:
             InputError: Something about the circuit or an argument, with the remedy.
-            UnsupportedError: An operation without a model, or no engine can do it.
+            UnsupportedError: An operation without a model, or no engine can do it within the
+                limits.
         """
+        limits = Limits(memory, seconds, tolerance)
         bits, compiled, account, provenance = self._sample(
-            circuit, shots, seed, engine, binding, options, memory
+            circuit, shots, seed, engine, binding, options, limits
         )
         return Counts.from_bits(
             bits,
@@ -180,7 +207,7 @@ class Twin:
         options: Options | None = None,
     ) -> np.ndarray:
         """Return the single shots, shape (shots, n_clbits), uint8; bit c in column c."""
-        return self._sample(circuit, shots, seed, engine, binding, options, None)[0]
+        return self._sample(circuit, shots, seed, engine, binding, options, Limits())[0]
 
     def _sample(
         self,
@@ -190,12 +217,12 @@ class Twin:
         engine: Any,
         binding: Mapping[str, float] | None,
         options: Options | None,
-        memory: int | None,
+        limits: Limits,
     ) -> tuple[np.ndarray, Compiled, Account, Provenance]:
         seed = _seed(seed)
         compiled = self.compile(circuit, options=options)
         noisy = compiled.bind(binding, device=self._job(seed))
-        bits, account = sample(noisy, shots=shots, seed=seed, engine=engine, memory=memory)
+        bits, account = sample(noisy, shots=shots, seed=seed, engine=engine, limits=limits)
         return bits, compiled, account, self._provenance(noisy.id, circuit, compiled, seed)
 
     def estimate(
@@ -210,6 +237,8 @@ class Twin:
         options: Options | None = None,
         readout: bool = True,
         memory: int | None = None,
+        seconds: float | None = None,
+        tolerance: float | None = None,
     ) -> Estimate:
         """Return expectation values of Pauli strings at the end of the circuit.
 
@@ -218,35 +247,36 @@ class Twin:
             paulis: Strings with one letter per qubit of the circuit, leftmost = highest qubit.
             seed: For engines that sample trajectories.
             engine: 'auto', the name of one in `engines.run.ENGINES`, or an engine.
-            shots: Number of trajectories for engines that sample; None is 4096.
+            shots: Number of trajectories for engines that sample; None is 4096, or what the
+                tolerance takes.
             binding: Numbers for the circuit's free parameters.
             options: Layout, scheduling, decoupling.
             readout: True gives what the processor would report, with misread bits; False the
                 state's own values.
             memory: Limit in bytes; None is 70 % of the free memory.
+            seconds: Limit of the predicted time; None is any.
+            tolerance: Largest stated error of a value that is accepted: the bound on cuts plus two
+                standard errors. None takes the best answer that is sensible and states its error.
 
         Returns:
             Values with their standard errors; those of a `SparsePauliOp` in the order of its terms,
             without its coefficients.
+
+        Raises:
+            UnsupportedError: No engine can do it within the limits; with the best bound there is.
         """
         labels, trajectories, seed = pauli_labels(paulis), _trajectories(shots), _seed(seed)
-        compiled = self.compile(circuit, measured=False, options=options)
-        device = self._job(seed)
-        noisy = compiled.bind(binding, device=device)
-        active, full = pauli_codes(labels, compiled, len(compiled.places))
-        gain = np.tile([1.0, 0.0], (device.n_qubits, 1))
-        if readout:
-            gain = readout_map(device, np.any(full, axis=0))
+        asked = self._strings(circuit, labels, seed, binding, options, readout=readout)
         values, stderr, account = estimate(
-            noisy,
-            active,
-            gain[list(compiled.structure.qubits)],
+            asked.noisy,
+            asked.codes,
+            asked.gain,
             shots=trajectories,
             seed=seed,
             engine=engine,
-            memory=memory,
+            limits=Limits(memory, seconds, tolerance),
         )
-        values *= resting_factor(full, compiled, gain, device)
+        values, compiled = values * asked.resting, asked.compiled
         budgets = tuple(
             Budget(trajectories=float(s), truncation=b, of=f"<{p}>")
             for p, s, b in zip(labels, stderr, account.bounds, strict=True)
@@ -257,8 +287,80 @@ class Twin:
             stderr,
             budgets,
             self._report(account, compiled),
-            self._provenance(noisy.id, circuit, compiled, seed),
-            trajectories if stderr.any() else 0,
+            self._provenance(asked.noisy.id, circuit, compiled, seed),
+            account.shots if stderr.any() else 0,
+        )
+
+    def plan(
+        self,
+        circuit: Any,
+        paulis: Sequence[str] | SparsePauliOp | None = None,
+        *,
+        shots: int | None = None,
+        seed: int = 0,
+        engine: Any = "auto",
+        binding: Mapping[str, float] | None = None,
+        options: Options | None = None,
+        readout: bool = True,
+        memory: int | None = None,
+        seconds: float | None = None,
+        tolerance: float | None = None,
+    ) -> Forecast:
+        """Return what `run`, or `estimate` of some Pauli strings, would cost with every engine.
+
+        Nothing is answered, but pilot runs of a few seconds in all may take place; a run with the
+        same arguments does not repeat them.
+
+        Args:
+            circuit: As in `run`.
+            paulis: As in `estimate`; None asks about counts.
+            shots: As in `run` or `estimate`; None is 1024 shots, or 4096 trajectories.
+            seed: As in `run`; parameters that change from job to job are drawn with it.
+            engine: As in `run`.
+            binding: Numbers for the circuit's free parameters.
+            options: Layout, scheduling, decoupling.
+            readout: As in `estimate`.
+            memory: Limit in bytes; None is 70 % of the free memory.
+            seconds: Limit of the predicted time; None is any.
+            tolerance: As in `run` or `estimate`.
+        """
+        limits = Limits(memory, seconds, tolerance)
+        if paulis is None:
+            compiled = self.compile(circuit, options=options)
+            noisy = compiled.bind(binding, device=self._job(_seed(seed)))
+            return forecast_samples(noisy, shots=shots or 1024, engine=engine, limits=limits)
+        labels = pauli_labels(paulis)
+        asked = self._strings(circuit, labels, _seed(seed), binding, options, readout=readout)
+        return forecast_values(
+            *(asked.noisy, asked.codes, asked.gain),
+            shots=_trajectories(shots),
+            engine=engine,
+            limits=limits,
+        )
+
+    def _strings(
+        self,
+        circuit: Any,
+        labels: list[str],
+        seed: int,
+        binding: Mapping[str, float] | None,
+        options: Options | None,
+        *,
+        readout: bool,
+    ) -> "_Strings":
+        """Return Pauli strings on a circuit's active qubits, ready for an engine."""
+        compiled = self.compile(circuit, measured=False, options=options)
+        device = self._job(seed)
+        codes, full = pauli_codes(labels, compiled, len(compiled.places))
+        gain = np.tile([1.0, 0.0], (device.n_qubits, 1))
+        if readout:
+            gain = readout_map(device, np.any(full, axis=0))
+        return _Strings(
+            compiled,
+            compiled.bind(binding, device=device),
+            codes,
+            gain[list(compiled.structure.qubits)],
+            resting_factor(full, compiled, gain, device),
         )
 
     def check(self) -> Check:
@@ -348,7 +450,8 @@ class Twin:
             account.seconds,
             account.bytes,
             account.details,
-            tuple(notes),
+            (*notes, *account.notes),
+            account.alternatives,
         )
 
     def _provenance(self, noisy_id: str, circuit: Any, compiled: Compiled, seed: int) -> Provenance:
@@ -374,9 +477,9 @@ def _seed(seed: int | None) -> int:
     return int(seed)
 
 
-def _trajectories(shots: int | None) -> int:
+def _trajectories(shots: int | None) -> int | None:
     if shots is None:
-        return DEFAULT_TRAJECTORIES
+        return None
     if not isinstance(shots, int | np.integer) or isinstance(shots, bool) or shots < 1:
         raise InputError(f"`shots` must be a whole number of at least 1, but is {shots!r}.")
     return int(shots)

@@ -43,21 +43,25 @@ def components(structure: Structure) -> tuple[Component, ...]:
 
     A circuit of up to `WHOLE_UP_TO` qubits, or one that is connected, is one part.
     """
-    whole = Component(
-        structure,
-        tuple(range(structure.n_qubits)),
-        tuple(range(structure.n_clbits)),
-        tuple(range(len(structure.paired_readout))),
-    )
     if structure.n_qubits <= WHOLE_UP_TO:
-        return (whole,)
+        return (whole(structure),)
     roots = _roots(structure)
     groups: dict[int, list[int]] = {}
     for q in range(structure.n_qubits):
         groups.setdefault(roots[q], []).append(q)
     if len(groups) == 1:
-        return (whole,)
+        return (whole(structure),)
     return tuple(_part(structure, qubits, roots) for qubits in groups.values())
+
+
+def whole(structure: Structure) -> Component:
+    """Return a circuit as its only part."""
+    return Component(
+        structure,
+        tuple(range(structure.n_qubits)),
+        tuple(range(structure.n_clbits)),
+        tuple(range(len(structure.paired_readout))),
+    )
 
 
 def _roots(structure: Structure) -> list[int]:
@@ -85,9 +89,26 @@ def _roots(structure: Structure) -> list[int]:
 def _part(structure: Structure, qubits: list[int], roots: list[int]) -> Component:
     root, n = roots[qubits[0]], structure.n_qubits
     clbits = [c for c in range(structure.n_clbits) if roots[n + c] == root]
+    inside = set(qubits)
+    return extract(
+        structure, qubits, clbits, [op for op in structure.operations if op.qubits[0] in inside]
+    )
+
+
+def extract(
+    structure: Structure, qubits: list[int], clbits: list[int], operations: list[Operation]
+) -> Component:
+    """Return the circuit of some operations, on these qubits and bits alone.
+
+    Args:
+        structure: The whole circuit.
+        qubits: Every qubit that the operations act on, in the order they get.
+        clbits: Every bit that the operations write or read, in the order they get.
+        operations: Of the whole circuit, in time order.
+    """
     qubit_at = {q: k for k, q in enumerate(qubits)}
     clbit_at = {c: k for k, c in enumerate(clbits)}
-    operations = tuple(
+    moved = tuple(
         Operation(
             op.kind,
             tuple(qubit_at[q] for q in op.qubits),
@@ -100,12 +121,12 @@ def _part(structure: Structure, qubits: list[int], roots: list[int]) -> Componen
             op.mechanism,
             op.start,
         )
-        for op in structure.operations
-        if op.qubits[0] in qubit_at
+        for op in operations
     )
-    kept = [k for k, (a, _) in enumerate(structure.paired_readout) if a in clbit_at]
+    written = {op.clbit for op in operations}
+    kept = [k for k, pair in enumerate(structure.paired_readout) if written.issuperset(pair)]
     part = Structure(
-        operations,
+        moved,
         len(qubits),
         len(clbits),
         tuple(structure.qubits[q] for q in qubits),

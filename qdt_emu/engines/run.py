@@ -1,24 +1,29 @@
-"""Run a noisy circuit: choose an engine for each independent part, refuse before working."""
+"""Run a noisy circuit: plan each independent part, refuse before working, check afterwards."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from qdt_emu.circuit import Kind, NoisyCircuit, Structure
-from qdt_emu.engines.components import components
 from qdt_emu.engines.contraction import Contraction
 from qdt_emu.engines.density import Density
-from qdt_emu.engines.engine import Engine, Expectations, Plan, Records
+from qdt_emu.engines.engine import Engine, Expectations, Records
 from qdt_emu.engines.pauli import Pauli
+from qdt_emu.engines.planner import plan_run
+from qdt_emu.engines.planner_cost import planned
+from qdt_emu.engines.planner_pilot import finer
+from qdt_emu.engines.planner_task import SIGMAS, Candidate, Itinerary, Task
+from qdt_emu.engines.run_parts import Account, Limits, sample_parts, value_parts
 from qdt_emu.engines.stabilizer import Stabilizer
 from qdt_emu.engines.statevector import Statevector
 from qdt_emu.errors import InputError, UnsupportedError
+
+Outcome = TypeVar("Outcome", Records, Expectations)
 
 ENGINES: dict[str, Callable[[], Engine[Any]]] = {
     "density": Density,
@@ -27,99 +32,34 @@ ENGINES: dict[str, Callable[[], Engine[Any]]] = {
     "stabilizer": Stabilizer,
     "contraction": Contraction,
 }
-PREFER_EXACT_BELOW = 1.0  # s; an exact answer is worth this much more time
-MEMORY_SHARE = 0.7  # of the free memory
+ANY = Limits()
+ATTEMPTS = 3  # at a tolerance, each with finer settings
 
 
-@dataclass(frozen=True)
-class Choice:
-    """Which engine runs a part, why, and at what planned cost."""
+def itinerary(circuit: NoisyCircuit, task: Task, engine: str | Engine[Any] = "auto") -> Itinerary:
+    """Return the plan for a connected circuit; see `planner.plan_run`.
 
-    engine: Engine[Any]
-    plan: Plan
-    reason: str
-
-
-@dataclass(frozen=True)
-class Account:
-    """What a run did, summed over its parts.
-
-    Attributes:
-        engine: Names of the engines used, joined by '+'.
-        reason: Why.
-        seconds: Wall time.
-        bytes: Largest planned memory.
-        truncation: Bound on the error of cuts.
-        details: What the engines said.
-        bounds: Bound on the error of cuts of each Pauli string; empty for a run of shots.
+    An engine that is asked for is the only candidate; what it refuses is not chosen.
     """
+    if isinstance(engine, str) and engine == "auto":
+        return plan_run(circuit, task)
+    asked = planned(named(engine), circuit, task)
+    n = circuit.structure.n_qubits
+    why = asked.refusal
+    if not why and asked.bytes > task.memory:
+        why = f"It needs {asked.bytes} bytes, but {task.memory} bytes are available."
+    if not why and asked.seconds > task.seconds:
+        why = f"It would take {asked.seconds:.2g} s, but {task.seconds:.4g} s are allowed."
+    if why:
+        reason = f"Engine '{asked.engine.name}' refuses the circuit: {why}"
+        return Itinerary(n, (replace(asked, refusal=why),), None, reason)
+    return Itinerary(n, (asked,), asked, "asked for")
 
-    engine: str
-    reason: str
-    seconds: float
-    bytes: int
-    truncation: float
-    details: dict[str, float | int | str]
-    bounds: tuple[float, ...] = ()
 
-
-def free_memory() -> int:
-    """Return the bytes a run may use: 70 % of what is free now."""
-    return int(MEMORY_SHARE * psutil.virtual_memory().available)
-
-
-def choose(
-    structure: Structure, engine: str | Engine[Any], *, shots: int, paulis: int, memory: int
-) -> Choice:
-    """Return the engine for a connected circuit.
-
-    'auto' takes `density` where it fits into memory and either needs at most 1 s or no more time
-    than `statevector`; circuits with shot-to-shot draws (detuning, leakage) go to `statevector`.
-    Expectation values of circuits too large for both go to `pauli`, which bounds its truncation.
-
-    Raises:
-        InputError: An unknown engine name.
-        UnsupportedError: The named engine, or every engine, refuses; with the reasons.
-    """
-    ask = {"shots": shots, "paulis": paulis, "memory": memory}
-    if engine != "auto":
-        chosen = named(engine)
-        plan = chosen.plan(structure, **ask)
-        if plan.refusal:
-            raise UnsupportedError(f"Engine '{chosen.name}' refuses the circuit: {plan.refusal}")
-        return Choice(chosen, plan, "asked for")
-    exact, sampled = Density(), Statevector()
-    exact_plan = exact.plan(structure, **ask)
-    drawn = any(op.kind in (Kind.DWELL, Kind.LEAK) for op in structure.operations)
-    if not drawn and not exact_plan.refusal and exact_plan.seconds <= PREFER_EXACT_BELOW:
-        return Choice(exact, exact_plan, f"exact in about {exact_plan.seconds:.2g} s")
-    sampled_plan = sampled.plan(structure, **ask)
-    cheaper = sampled_plan.refusal or exact_plan.seconds <= sampled_plan.seconds
-    if not drawn and not exact_plan.refusal and cheaper:
-        reason = f"exact in about {exact_plan.seconds:.2g} s, trajectories take no less"
-        return Choice(exact, exact_plan, reason)
-    if sampled_plan.refusal and paulis and not drawn:
-        propagation = Pauli()
-        plan = propagation.plan(structure, **ask)
-        if not plan.refusal:
-            reason = f"{structure.n_qubits} connected qubits are too many for a state"
-            return Choice(propagation, plan, reason)
-    if sampled_plan.refusal:
-        why = "shots draw their own detuning or leakage" if drawn else exact_plan.refusal
-        raise UnsupportedError(
-            f"No engine can run the {structure.n_qubits} connected qubits. density: {why} "
-            f"statevector: {sampled_plan.refusal}"
-        )
-    if drawn:
-        reason = "shots draw their own detuning or leakage"
-    elif exact_plan.refusal:
-        reason = f"density refuses: {exact_plan.refusal}"
-    else:
-        reason = (
-            f"trajectories take about {sampled_plan.seconds:.2g} s, the exact engine "
-            f"{exact_plan.seconds:.2g} s"
-        )
-    return Choice(sampled, sampled_plan, reason)
+def _accepted(plan: Itinerary) -> Candidate:
+    if plan.chosen is None:
+        raise UnsupportedError(plan.reason)
+    return plan.chosen
 
 
 def named(engine: str | Engine[Any]) -> Engine[Any]:
@@ -137,32 +77,44 @@ def prepared(engine: Engine[Any], structure: Structure) -> Any:
     return engine.prepare(structure)
 
 
+@dataclass(frozen=True)
+class Done(Generic[Outcome]):
+    """One part of a run: its plan, what ran in the end, and what came of it."""
+
+    plan: Itinerary
+    ran: Candidate
+    outcome: Outcome
+    notes: tuple[str, ...] = ()
+
+
 def sample(
     circuit: NoisyCircuit,
     *,
     shots: int,
     seed: int,
     engine: str | Engine[Any] = "auto",
-    memory: int | None = None,
+    limits: Limits = ANY,
 ) -> tuple[NDArray[np.uint8], Account]:
-    """Return `shots` records of shape (shots, n_clbits) and the account of the run."""
-    begin = time.perf_counter()
-    structure = circuit.structure
-    limit = free_memory() if memory is None else memory
-    bits = _records(shots, structure, limit)
-    done: list[tuple[Choice, Records]] = []
-    before = prepared.cache_info().misses
-    for k, part in enumerate(components(structure)):
-        if not part.clbits:
-            continue
-        choice = choose(part.structure, engine, shots=shots, paulis=0, memory=limit)
-        state = prepared(choice.engine, part.structure)
-        records = choice.engine.sample(
-            state, part.values(circuit.values), shots=shots, seed=_own_seed(seed, k)
-        )
+    """Return `shots` records of shape (shots, n_clbits) and the account of the run.
+
+    Raises:
+        UnsupportedError: No engine can, or none within the limits; with the reasons.
+    """
+    begin, before = time.perf_counter(), prepared.cache_info().misses
+    limits = limits.now()
+    bits = _records(shots, circuit.structure, limits.bytes)
+    done: list[Done[Records]] = []
+    for part in sample_parts(circuit, shots=shots, limits=limits):
+        own, seed_k = part.circuit, _own_seed(seed, part.index)
+        plan = itinerary(own, part.task, engine)
+        chosen = _accepted(plan)
+        state = prepared(chosen.engine, own.structure)
+        records = chosen.engine.sample(state, own.values, shots=shots, seed=seed_k)
         bits[:, list(part.clbits)] = records.bits
-        done.append((choice, records))
-    return bits, _account([*done], begin, before)
+        done.append(Done(plan, chosen, records))
+    account = replace(_account(done, begin, before), shots=shots)
+    _within(limits, account.truncation, account)
+    return bits, account
 
 
 def _own_seed(seed: int, part: int) -> int:
@@ -175,50 +127,87 @@ def estimate(
     paulis: NDArray[np.uint8],
     readout: NDArray[np.float64],
     *,
-    shots: int,
+    shots: int | None = None,
     seed: int,
     engine: str | Engine[Any] = "auto",
-    memory: int | None = None,
+    limits: Limits = ANY,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], Account]:
     """Return values and standard errors, shape (m,), and the account of the run.
 
-    A string that spans several parts is the product of its parts' values.
+    A string that spans several parts is the product of its parts' values. Each part is cut to the
+    light cone of its strings first.
+
+    Raises:
+        UnsupportedError: No engine can, or none within the limits; with the reasons.
     """
-    begin = time.perf_counter()
-    limit = free_memory() if memory is None else memory
+    begin, before = time.perf_counter(), prepared.cache_info().misses
+    limits = limits.now()
     values, relative = np.ones(len(paulis)), np.zeros(len(paulis))
     bounds = np.zeros(len(paulis))
-    done: list[tuple[Choice, Expectations]] = []
-    before = prepared.cache_info().misses
-    for k, part in enumerate(components(circuit.structure)):
-        own = paulis[:, list(part.qubits)]
-        strings, where = np.unique(own, axis=0, return_inverse=True)
-        if not strings.any():
-            continue
-        choice = choose(part.structure, engine, shots=shots, paulis=len(strings), memory=limit)
-        state = prepared(choice.engine, part.structure)
-        found = choice.engine.estimate(
-            state,
-            part.values(circuit.values),
-            strings,
-            readout[list(part.qubits)],
-            shots=shots,
-            seed=_own_seed(seed, k),
-        )
-        rest = ~own.any(axis=1)  # the identity is 1, without an engine's rounding
-        v = np.where(rest, 1.0, found.values[where.reshape(-1)])
-        s = np.where(rest, 0.0, found.stderr[where.reshape(-1)])
-        own_bounds = np.full(len(strings), found.truncation)
-        b = np.where(
-            rest, 0.0, (own_bounds if found.bounds is None else found.bounds)[where.reshape(-1)]
-        )
+    done: list[Done[Expectations]] = []
+    for part in value_parts(circuit, paulis, readout, shots=shots, limits=limits):
+        step = _estimate_part(part.circuit, part.task, _own_seed(seed, part.index), engine)
+        # The identity is 1, without an engine's rounding.
+        v = np.where(part.rest, 1.0, step.outcome.values[part.where])
+        s = np.where(part.rest, 0.0, step.outcome.stderr[part.where])
+        b = np.where(part.rest, 0.0, _bounds(step.outcome)[part.where])
         bounds = np.abs(values) * b + np.abs(v) * bounds + bounds * b
         # Var(xy) = x^2 Var(y) + y^2 Var(x) + Var(x) Var(y) for independent factors.
         relative = values**2 * s**2 + v**2 * relative + relative * s**2
         values = values * v
-        done.append((choice, found))
-    account = replace(_account([*done], begin, before), bounds=tuple(bounds.tolist()))
-    return values, np.sqrt(relative), account
+        done.append(step)
+    account = replace(
+        _account(done, begin, before),
+        bounds=tuple(bounds.tolist()),
+        shots=max((step.ran.shots for step in done), default=0),
+    )
+    stderr = np.sqrt(relative)
+    _within(limits, float((bounds + SIGMAS * stderr).max(initial=0.0)), account)
+    return values, stderr, account
+
+
+def _estimate_part(
+    circuit: NoisyCircuit, task: Task, seed: int, engine: str | Engine[Any]
+) -> Done[Expectations]:
+    """Return the answer for a connected circuit, at finer settings where a tolerance is missed."""
+    plan = itinerary(circuit, task, engine)
+    chosen = _accepted(plan)
+    found = _run(chosen, circuit, task, seed)
+    for _ in range(ATTEMPTS if engine == "auto" else 0):
+        stated = float((_bounds(found) + SIGMAS * found.stderr).max(initial=0.0))
+        if task.tolerance is None or stated <= task.tolerance:
+            break
+        if (better := finer(chosen, stated, task)) is None:
+            break
+        chosen, found = better, _run(better, circuit, task, seed)
+    return Done(plan, chosen, found)
+
+
+def _run(chosen: Candidate, circuit: NoisyCircuit, task: Task, seed: int) -> Expectations:
+    """Return a candidate's answer: that of its pilot run, or of a run of its own."""
+    if chosen.outcome is not None:
+        return chosen.outcome
+    state = prepared(chosen.engine, circuit.structure)
+    return chosen.engine.estimate(
+        *(state, circuit.values, task.paulis, task.readout), shots=chosen.shots, seed=seed
+    )
+
+
+def _bounds(found: Expectations) -> NDArray[np.float64]:
+    """Return the bound on cuts of each string."""
+    if found.bounds is None:
+        return np.full(len(found.values), found.truncation)
+    return found.bounds
+
+
+def _within(limits: Limits, stated: float, account: Account) -> None:
+    """Refuse an answer whose stated error is above the tolerance."""
+    if limits.tolerance is not None and stated > limits.tolerance:
+        raise UnsupportedError(
+            f"`tolerance` must be one that an engine reaches, but {limits.tolerance:g} was missed: "
+            f"'{account.engine}' states {stated:.3g} after {account.seconds:.2g} s. Raise "
+            f"`tolerance`, or leave it out for the best answer with its bound."
+        )
 
 
 def _records(shots: int, structure: Structure, limit: int) -> NDArray[np.uint8]:
@@ -238,22 +227,27 @@ def _records(shots: int, structure: Structure, limit: int) -> NDArray[np.uint8]:
     return np.zeros((int(shots), n_clbits), np.uint8)
 
 
-def _account(done: list[tuple[Choice, Any]], begin: float, misses_before: int) -> Account:
-    names = dict.fromkeys(choice.engine.name for choice, _ in done)
+def _account(done: Sequence[Done[Any]], begin: float, misses_before: int) -> Account:
+    names = dict.fromkeys(part.ran.engine.name for part in done)
     details: dict[str, float | int | str] = {
         "parts": len(done),
         "compilations": prepared.cache_info().misses - misses_before,
     }
-    for _, outcome in done:
-        for name, value in outcome.details.items():
+    for part in done:
+        for name, value in part.outcome.details.items():
             old = details.get(name)
-            both = isinstance(value, int | float) and isinstance(old, int | float)
-            details[name] = old + value if both else value
+            if isinstance(value, str) or not isinstance(old, int | float):
+                details[name] = value
+            else:
+                details[name] = old + value
+    largest = max(done, key=lambda part: part.plan.qubits, default=None)
     return Account(
         engine="+".join(names) or "none",
-        reason="; ".join(dict.fromkeys(choice.reason for choice, _ in done)),
+        reason="; ".join(dict.fromkeys(part.plan.reason for part in done)),
         seconds=time.perf_counter() - begin,
-        bytes=max((choice.plan.bytes for choice, _ in done), default=0),
-        truncation=sum(outcome.truncation for _, outcome in done),
+        bytes=max((part.ran.bytes for part in done), default=0),
+        truncation=sum(part.outcome.truncation for part in done),
         details=details,
+        notes=tuple(dict.fromkeys(note for part in done for note in part.notes)),
+        alternatives=largest.plan.alternatives if largest else (),
     )

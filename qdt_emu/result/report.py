@@ -9,6 +9,35 @@ from qdt_emu.result.provenance import join
 
 
 @dataclass(frozen=True, slots=True)
+class Alternative:
+    """What one engine would have cost for the same answer.
+
+    Attributes:
+        engine: Name of the engine.
+        settings: Its settings where they are not the usual ones.
+        seconds: Predicted time; 0.0 where the engine was not asked or refused at once.
+        bytes: Predicted peak memory.
+        truncation: Predicted bound on the error of its cuts; 0.0 is exact.
+        standard_error: Predicted standard error of its trajectories.
+        source: How this is known: 'plan', 'pilot run', ...
+        chosen: Whether it ran.
+        refused: Whether it cannot, may not, or was not asked.
+        why: Why it was chosen, or why not.
+    """
+
+    engine: str
+    settings: str = ""
+    seconds: float = 0.0
+    bytes: int = 0
+    truncation: float = 0.0
+    standard_error: float = 0.0
+    source: str = "plan"
+    chosen: bool = False
+    refused: bool = False
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The engine's account of a run.
 
@@ -19,6 +48,7 @@ class Report:
         bytes: Peak memory, planned or measured.
         details: What the engine wants to say (bond dimension, trajectories, ...).
         notes: Everything that was clamped, imputed, trimmed or ignored, one sentence each.
+        alternatives: What the engines that were compared would have cost, the chosen one first.
     """
 
     engine: str
@@ -27,10 +57,13 @@ class Report:
     bytes: int = 0
     details: Mapping[str, float | int | str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "details", MappingProxyType(dict(self.details)))
         object.__setattr__(self, "notes", tuple(self.notes))
+        rows = (a if isinstance(a, Alternative) else Alternative(**a) for a in self.alternatives)
+        object.__setattr__(self, "alternatives", tuple(rows))  # a saved report holds mappings
 
     def merge(self, other: "Report") -> "Report":
         """Return one report of two runs: times add, memory is the larger, notes are united.
@@ -50,10 +83,12 @@ class Report:
             bytes=max(self.bytes, other.bytes),
             details=join(self.details, other.details),
             notes=tuple(dict.fromkeys(self.notes + other.notes)),
+            alternatives=self.alternatives or other.alternatives,
         )
 
     def __reduce__(self) -> tuple[object, ...]:
         # A mapping proxy does not pickle; workers and caches need results that do.
         return type(self), (
             *(self.engine, self.reason, self.seconds, self.bytes, dict(self.details), self.notes),
+            self.alternatives,
         )

@@ -13,7 +13,8 @@ from qdt_emu.device import what_if
 from qdt_emu.engines.components import WHOLE_UP_TO, components
 from qdt_emu.engines.density import Density, probabilities
 from qdt_emu.engines.engine import Expectations, Plan
-from qdt_emu.engines.run import choose, estimate, prepared, sample
+from qdt_emu.engines.run import estimate, itinerary, prepared, sample
+from qdt_emu.engines.run_parts import Limits
 from qdt_emu.errors import InputError, UnsupportedError
 from tests.circuit.exact import compiled, physical, toy
 
@@ -168,45 +169,53 @@ def small(measured: bool = True) -> QuantumCircuit:
     return circuit
 
 
-ASK = {"shots": 100, "paulis": 0, "memory": 1 << 30}
+def ask(noisy: NoisyCircuit, engine="auto", *, paulis=0, shots=100, memory=1 << 30, **limits):
+    n = noisy.structure.n_qubits
+    codes = np.zeros((paulis, n), np.uint8)
+    codes[range(paulis), [k % n for k in range(paulis)]] = 3
+    task = Limits(memory, **limits).task(shots, paulis=codes, readout=np.tile([1.0, 0.0], (n, 1)))
+    return itinerary(noisy, task, engine)
 
 
 def test_auto_is_exact_where_exact_is_quick_and_says_why():
-    choice = choose(compiled(small(), toy(2)).structure, "auto", **ASK)
-    assert choice.engine.name == "density"
-    assert choice.reason.startswith("exact in about")
+    plan = ask(compiled(small(), toy(2)).bind())
+    assert plan.chosen.engine.name == "density"
+    assert plan.reason.startswith("exact in about")
 
 
 def test_auto_takes_trajectories_where_shots_differ_or_memory_is_short():
-    drawn = compiled(small(), what_if(toy(2), detuning=1e3)).structure
-    choice = choose(drawn, "auto", **ASK)
-    assert choice.engine.name == "statevector"
-    assert "own detuning" in choice.reason
+    drawn = compiled(small(), what_if(toy(2), detuning=1e3)).bind()
+    assert ask(drawn).chosen.engine.name == "statevector"
     wide = physical(14, 14)
     for q in range(14):
         wide.sx(q)
-    for layer in (0, 1):
-        for q in range(layer, 13, 2):
+    for layer in range(6):
+        for q in range(layer % 2, 13, 2):
             wide.cz(q, q + 1)
-    wide.sx(range(14))
+        wide.sx(range(14))
     wide.measure(range(14), range(14))
-    structure = compiled(wide, toy(14)).structure
-    choice = choose(structure, "auto", shots=100, paulis=3, memory=1 << 27)
-    assert choice.engine.name == "statevector"
-    assert "density refuses: It needs" in choice.reason
+    noisy = compiled(wide, toy(14)).bind()
+    plan = ask(noisy, memory=1 << 26)
+    assert plan.chosen.engine.name == "statevector"
+    exact = next(c for c in plan.candidates if c.engine.name == "density")
+    assert exact.refusal.startswith("It needs")
 
 
 def test_when_no_engine_can_every_reason_is_named():
-    structure = compiled(small(), toy(2)).structure
-    with pytest.raises(UnsupportedError, match=r"density: It needs .* statevector: `memory` must"):
-        choose(structure, "auto", shots=100, paulis=1, memory=1)
-    with pytest.raises(UnsupportedError, match=r"Engine 'density' refuses the circuit: It needs"):
-        choose(structure, "density", shots=100, paulis=1, memory=1)
+    noisy = compiled(small(), toy(2)).bind()
+    plan = ask(noisy, paulis=1, memory=1)
+    assert plan.chosen is None
+    for name in ("density: It needs", "statevector: `memory` must", "pauli: It may need"):
+        assert name in plan.reason
+    plan = ask(noisy, "density", paulis=1, memory=1)
+    assert plan.reason.startswith("Engine 'density' refuses the circuit: It needs")
+    with pytest.raises(UnsupportedError, match=r"No engine can run the 2 connected qubits"):
+        sample(noisy, shots=1, seed=1, limits=Limits(memory=3))
 
 
 def test_an_unknown_engine_is_refused():
     with pytest.raises(InputError, match=r"`engine` must be 'auto' or one of .*but is 'magic'"):
-        choose(compiled(small(), toy(2)).structure, "magic", **ASK)
+        ask(compiled(small(), toy(2)).bind(), "magic")
 
 
 def test_a_thousand_bindings_cost_one_preparation():
@@ -235,7 +244,7 @@ def test_shots_must_be_a_positive_whole_number(shots):
 
 def test_shots_that_do_not_fit_name_how_many_do():
     with pytest.raises(InputError, match=r"`shots` must be at most 500 for 2 bits .*in portions"):
-        sample(compiled(small(), toy(2)).bind(), shots=501, seed=1, memory=1000)
+        sample(compiled(small(), toy(2)).bind(), shots=501, seed=1, limits=Limits(memory=1000))
 
 
 def test_a_circuit_that_measures_nothing_has_no_counts():
@@ -266,7 +275,7 @@ def test_a_chain_too_large_for_a_state_is_estimated_with_a_bound():
                 circuit.cz(a, a + 1)
     found = twin.estimate(circuit, ["I" * (n - 1) + "Z", "Z" + "I" * (n - 1)], seed=1)
     assert found.report.engine == "pauli"
-    assert "too many for a state" in found.report.reason
+    assert found.report.reason.startswith("stated error")
     assert all(b.truncation is not None and b.truncation >= 0 for b in found.budgets)
     assert found.values[0] == pytest.approx(
         found.values[1], abs=1e-9 + 2 * found.budgets[0].truncation

@@ -1,0 +1,194 @@
+"""The planner: which engine runs a circuit, at which settings, and what the others would cost.
+
+Cost and error of every engine are predicted before anything runs. Where structure and numbers do
+not tell, pilot runs do: they are short, they are skipped where they would cost more than they can
+save, and where a pilot run's answer is good enough it is the answer.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+from qdt_emu.circuit import NoisyCircuit
+from qdt_emu.engines import planner_pilot as pilot
+from qdt_emu.engines.density import Density
+from qdt_emu.engines.planner_cost import density, stabilizer, statevector
+from qdt_emu.engines.planner_task import Candidate, Itinerary, Task
+from qdt_emu.engines.statevector import Statevector
+
+AIM = 1e-2  # bound on cuts that is good enough where no tolerance is asked for
+FINE = 1e-3  # and what is tried for while it costs next to nothing
+WORTH = 1.0  # s more that an exact answer is worth, where no tolerance is asked for
+QUICK = 0.02  # s; an exact answer at this cost is taken without asking further
+SHARE = 0.25  # of the cheapest certain run, that asking another engine may cost
+PILOT_SECONDS = 2.0  # of one pilot run, at most
+PATIENCE = 60.0  # s that an answer of any quality may take, where the aim is out of reach
+SMALL = 12  # qubits up to which the exact engine is asked first
+PLANNING = 2e-4  # s per operation to plan a state
+
+
+def plan_run(circuit: NoisyCircuit, task: Task) -> Itinerary:
+    """Return every engine's cost and error for a connected circuit, and the one to run.
+
+    A pure function: pilot runs use fixed seeds, and costs count operations, not time.
+
+    Args:
+        circuit: What runs.
+        task: What is wanted, within which limits.
+    """
+    exact = density(circuit, task) if circuit.structure.n_qubits <= SMALL else None
+    if exact and not _over(exact, task) and exact.seconds <= QUICK:
+        return _choose([exact], task, circuit.structure.n_qubits)
+    return _planned(_Key(_identity(circuit, task), circuit, task))
+
+
+@dataclass(frozen=True)
+class _Key:
+    """A task by its numbers, so that repeated runs are planned once."""
+
+    identity: tuple[object, ...]
+    circuit: NoisyCircuit = field(compare=False)
+    task: Task = field(compare=False)
+
+
+def _identity(circuit: NoisyCircuit, task: Task) -> tuple[object, ...]:
+    numbers = (task.shots, task.memory, task.tolerance, task.seconds, task.more_shots)
+    return (circuit.id, task.paulis.tobytes(), task.readout.tobytes(), *numbers)
+
+
+@lru_cache(maxsize=64)
+def _planned(key: _Key) -> Itinerary:
+    ask = _values if key.task.strings else _samples
+    return _choose(ask(key.circuit, key.task), key.task, key.circuit.structure.n_qubits)
+
+
+def _samples(circuit: NoisyCircuit, task: Task) -> list[Candidate]:
+    """Return the candidates for samples, cheapest question first."""
+    found = [stabilizer(circuit, task)]
+    cost = PLANNING * len(circuit.structure.operations)
+    for ask in (density, statevector):
+        found.append(_if_worth(ask, circuit, task, cost, _best(found, task)))
+    return found
+
+
+def _values(circuit: NoisyCircuit, task: Task) -> list[Candidate]:
+    """Return the candidates for expectation values, cheapest question first."""
+    n, operations = circuit.structure.n_qubits, len(circuit.structure.operations)
+    found = [density(circuit, task)] if n <= SMALL else []
+    for candidate in pilot.pauli(circuit, task, aim=_aim(task), patience=_patience(found, task)):
+        found.append(candidate)
+        if candidate.outcome and candidate.truncation <= FINE:
+            break
+    cost = PLANNING * operations
+    if n > SMALL:
+        found.append(_if_worth(density, circuit, task, cost, _best(found, task)))
+    found.append(_if_worth(statevector, circuit, task, cost, _best(found, task)))
+    patience = SHARE * min(_best(found, task), task.seconds)
+    found.append(pilot.contraction(circuit, task, patience=patience))
+    found.append(stabilizer(circuit, task))
+    return found
+
+
+def _aim(task: Task) -> float:
+    """Return the bound that pilot runs work towards."""
+    return FINE if task.tolerance is None else task.tolerance
+
+
+def _patience(found: list[Candidate], task: Task) -> float:
+    return min(PILOT_SECONDS, SHARE * _best(found, task), task.seconds)
+
+
+def _best(found: list[Candidate], task: Task) -> float:
+    """Return the price of the cheapest certain candidate so far; infinite without one."""
+    return min((_price(c, task) for c in _good(found, task)), default=math.inf)
+
+
+def _if_worth(
+    ask: Callable[[NoisyCircuit, Task], Candidate],
+    circuit: NoisyCircuit,
+    task: Task,
+    cost: float,
+    best: float,
+) -> Candidate:
+    """Return a candidate, unless finding out what it costs is too dear beside the best so far."""
+    if cost <= SHARE * best:
+        return ask(circuit, task)
+    engine = Density() if ask is density else Statevector()
+    return Candidate(engine, 0.0, 0, refusal=f"Planning it would take about {cost:.2g} s.")
+
+
+def _over(candidate: Candidate, task: Task) -> str:
+    """Return why a candidate is out of the question, or nothing."""
+    if candidate.refusal:
+        return candidate.refusal
+    if candidate.bytes > task.memory:
+        return f"It needs {candidate.bytes} bytes, but {task.memory} bytes are available."
+    if candidate.seconds > task.seconds:
+        return (
+            f"It would take about {candidate.seconds:.2g} s, more than the `seconds` = "
+            f"{task.seconds:.4g} that are allowed."
+        )
+    return ""
+
+
+def _good(found: list[Candidate], task: Task) -> list[Candidate]:
+    """Return the candidates whose stated error is small enough, within the limits."""
+    aim = AIM if task.tolerance is None else task.tolerance
+    return [c for c in found if not _over(c, task) and c.stated(task) <= aim]
+
+
+def _price(candidate: Candidate, task: Task) -> float:
+    """Return the seconds still to be paid, and what a less than exact answer is worth."""
+    seconds = 0.0 if candidate.outcome is not None else candidate.seconds
+    inexact = candidate.truncation > 0 or candidate.stderr > 0
+    return seconds + (WORTH if inexact and task.tolerance is None else 0.0)
+
+
+def _choose(found: list[Candidate], task: Task, qubits: int) -> Itinerary:
+    """Return the itinerary: the cheapest that is good enough, or the best within reason."""
+    found = [replace(c, refusal=_over(c, task)) for c in found]
+    everything = tuple(found)
+    able = [c for c in found if not c.refusal]
+    if not able:
+        return Itinerary(qubits, everything, None, _nobody(found, qubits))
+    if good := _good(able, task):
+        best = min(good, key=lambda c: _price(c, task))
+        return Itinerary(qubits, everything, best, _reason(best, good, task))
+    if task.tolerance is not None:
+        return Itinerary(qubits, everything, None, _too_loose(able, task))
+    quick = [c for c in able if c.seconds <= PATIENCE]
+    best = min(quick or able, key=lambda c: (c.truncation, c.seconds) if quick else (c.seconds, 0))
+    reason = (
+        f"no engine is known to bound its cuts by {AIM:g}; this one comes nearest within "
+        f"{PATIENCE:g} s"
+    )
+    return Itinerary(qubits, everything, best, reason)
+
+
+def _reason(best: Candidate, good: list[Candidate], task: Task) -> str:
+    exact = best.truncation == 0 and best.stderr == 0
+    others = [c for c in good if c.engine.name != best.engine.name]
+    text = "exact" if exact else f"stated error {best.truncation + best.stderr:.2g}"
+    text += f" in about {best.seconds:.2g} s"
+    if others:
+        second = min(others, key=lambda c: _price(c, task))
+        text += f"; '{second.engine.name}' would take about {second.seconds:.2g} s"
+    return text
+
+
+def _nobody(found: list[Candidate], qubits: int) -> str:
+    reasons = " ".join(f"{c.engine.name}: {c.refusal}" for c in found)
+    return f"No engine can run the {qubits} connected qubits. {reasons}"
+
+
+def _too_loose(able: list[Candidate], task: Task) -> str:
+    best = min(able, key=lambda c: c.stated(task))
+    limits = f"{task.memory} bytes" + (f" and {task.seconds:g} s" if task.seconds < 1e9 else "")
+    settings = f" ({best.settings})" if best.settings else ""
+    return (
+        f"`tolerance` must be one that an engine reaches within {limits}, but {task.tolerance:g} "
+        f"is not; the best bound is {best.stated(task):.3g}, by '{best.engine.name}'{settings} in "
+        f"about {best.seconds:.2g} s. Raise `tolerance`, give more memory or time, or leave it out "
+        f"for the best answer with its bound."
+    )

@@ -1,0 +1,177 @@
+"""What the engines that hold a state cost: known from structure and numbers, without a run.
+
+Seconds of all engines are of the same two Zen 3 cores; what the choice needs are their ratios.
+"""
+
+import math
+import os
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from qdt_emu.circuit import Kind, NoisyCircuit, Structure
+from qdt_emu.engines import density as exact
+from qdt_emu.engines import statevector as sampled
+from qdt_emu.engines.cone import narrowest
+from qdt_emu.engines.density import Density, quadrature
+from qdt_emu.engines.density_run import program
+from qdt_emu.engines.engine import Engine
+from qdt_emu.engines.planner_task import MOST_TRAJECTORIES, SIGMAS, Candidate, Task
+from qdt_emu.engines.stabilizer import Stabilizer
+from qdt_emu.engines.stabilizer_clifford import clifford
+from qdt_emu.engines.stabilizer_text import write
+from qdt_emu.engines.statevector import MAX_WIDTH, Statevector
+from qdt_emu.engines.statevector_run import Bound, bind, expected_flops, room_bytes
+from qdt_emu.errors import UnsupportedError
+from qdt_emu.kernels.statevector import LANES
+
+DENSITY_WIDTH = 16  # qubits at a time; 4^16 numbers are 34 GB
+SCAN = 30.0  # flops per amplitude and string, reading a final state
+DRAW = 2e-7  # s per shot: random numbers, grouping, writing the record
+
+
+def planned(engine: Engine[Any], circuit: NoisyCircuit, task: Task) -> Candidate:
+    """Return what an engine's own plan says."""
+    plan = engine.plan(circuit.structure, shots=task.shots, paulis=task.strings, memory=task.memory)
+    return Candidate(
+        engine, plan.seconds, plan.bytes, plan.truncation, 0.0, plan.refusal, "plan", task.shots
+    )
+
+
+def density(circuit: NoisyCircuit, task: Task) -> Candidate:
+    """Return the cost of the exact engine, from its real steps.
+
+    Error:
+        Seconds within a factor of 2 from 10 ms upwards.
+    """
+    engine, structure = Density(), circuit.structure
+    if (low := narrowest(structure)) > DENSITY_WIDTH:
+        why = f"It would hold {low} qubits at a time, {8.0 * 4.0**low:.2g} bytes."
+        return Candidate(engine, 0.0, 0, refusal=why)
+    try:
+        runs = len(quadrature(structure, circuit.values))
+    except UnsupportedError as reason:
+        return Candidate(engine, 0.0, 0, refusal=str(reason))
+    if not task.strings:
+        found = planned(engine, circuit, task)
+        return replace(found, seconds=runs * found.seconds)
+    kept = tuple(tuple(np.unique(column).tolist()) for column in task.paulis.T)
+    prog = program(structure, kept)
+    threads = min(os.cpu_count() or 1, 2)
+    seconds = 1e-3 + exact.STEP * len(prog.moves) + prog.flops / (exact.FLOPS * threads)
+    refusal = ""
+    if prog.bytes > task.memory:
+        refusal = (
+            f"It needs {prog.bytes} bytes for the density operator of up to "
+            f"{structure.n_qubits} qubits, but {task.memory} bytes are available. "
+            f"Use engine='statevector' or give more memory."
+        )
+    return Candidate(engine, runs * seconds, prog.bytes, refusal=refusal)
+
+
+def statevector(circuit: NoisyCircuit, task: Task) -> Candidate:
+    """Return the cost of trajectories, the work that shots share taken off.
+
+    Error:
+        Seconds within a factor of 2 from 10 ms upwards. The standard error is an upper bound:
+        trajectories without an event agree, and any two values differ by at most 2.
+    """
+    engine, structure = Statevector(), circuit.structure
+    if (low := narrowest(structure)) > MAX_WIDTH:
+        why = f"It would hold {low} qubits at a time, at most {MAX_WIDTH} are allowed."
+        return Candidate(engine, 0.0, 0, refusal=why)
+    refused = engine.plan(structure, shots=task.shots, paulis=task.strings, memory=task.memory)
+    if refused.bytes == 0 and refused.refusal:
+        return Candidate(engine, 0.0, 0, refusal=refused.refusal)
+    if not task.strings:
+        programs = engine.prepare(structure).programs(np.float32)
+    else:
+        kept = frozenset(int(q) for q in np.flatnonzero(task.paulis.any(axis=0)))
+        programs = [sampled._compiled(structure, early=True, kept=kept)]  # noqa: SLF001
+    peak = min(p.layout.peak for p in programs)
+    size = max(room_bytes(p, np.float32, spare=bool(task.strings)) for p in programs)
+    cores = os.cpu_count() or 1
+    bytes_ = size * min(cores, -(-task.shots // LANES)) + task.shots * structure.n_clbits
+    if peak > MAX_WIDTH or bytes_ > task.memory:
+        why = (
+            f"`memory` must hold {min(cores, -(-task.shots // LANES))} x 8 states of {peak} active "
+            f"qubits (at most {MAX_WIDTH}), {bytes_} bytes, but is {task.memory}. Give more "
+            f"memory, fewer threads or a shallower circuit."
+        )
+        return Candidate(engine, 0.0, bytes_, refusal=why)
+    bounds = [bind(p, circuit.values, np.float32) for p in programs]
+    some = _some_event(bounds[0])
+    spread = min(1.0, 2 * math.sqrt(some * (1 - some)) if some < 0.5 else 1.0)
+    shots = _enough(task, spread)
+    flops = min(expected_flops(b, shots) for b in bounds)
+    if task.strings:
+        distinct = 1 + shots * (1.0 if bounds[0].varies.any() else some)
+        width = bounds[0].program.layout.widths[-1]
+        flops += distinct * SCAN * (task.strings + 1) * 2.0**width
+    threads = min(cores, -(-shots // LANES))
+    seconds = 1e-3 + flops / (sampled.FLOPS * threads) + DRAW * shots
+    stderr = spread / math.sqrt(shots) if task.strings else 0.0
+    refusal = ""
+    if shots > MOST_TRAJECTORIES:
+        refusal = f"The tolerance would take {shots} trajectories, at most {MOST_TRAJECTORIES}."
+    return Candidate(engine, seconds, bytes_, 0.0, stderr, refusal, "plan", shots)
+
+
+def _some_event(bound: Bound) -> float:
+    """Return the probability that a trajectory is not the one without events."""
+    if bound.varies.any():
+        return 1.0
+    return -math.expm1(float(np.log1p(-np.minimum(bound.cumulative[:, 15], 1 - 1e-12)).sum()))
+
+
+def _enough(task: Task, spread: float) -> int:
+    """Return how many trajectories keep two standard errors within the tolerance."""
+    if not (task.strings and task.more_shots and task.tolerance):
+        return task.shots
+    return max(task.shots, math.ceil((1.1 * SIGMAS * spread / task.tolerance) ** 2))
+
+
+def stabilizer(circuit: NoisyCircuit, task: Task) -> Candidate:
+    """Return the cost of Clifford sampling, or that numbers forbid it.
+
+    Error:
+        Seconds within a factor of 3; what is Clifford is decided exactly.
+    """
+    engine = Stabilizer()
+    if why := _no_clifford(circuit):
+        return Candidate(engine, 0.0, 0, refusal=why)
+    found = planned(engine, circuit, task)
+    if task.strings:
+        found = replace(found, stderr=1 / math.sqrt(task.shots))
+    return found
+
+
+def _no_clifford(circuit: NoisyCircuit) -> str:
+    """Return why the stabilizer engine cannot run these numbers, or nothing."""
+    structure, values = circuit.structure, circuit.values
+    twirl = "Accept the Pauli twirl with engine=Stabilizer(accept_twirl=True)."
+    slots = _slots(structure, Kind.RELAXATION)
+    if np.any(np.asarray(values.relaxation)[slots, :2] != 1.0):
+        return f"Relaxation is no Pauli noise. {twirl}"
+    for size, table in ((1, values.unitaries1), (2, values.unitaries2)):
+        for slot in _slots(structure, Kind.UNITARY, size):
+            found = clifford(table[slot])
+            if found is None or not found.exact:
+                return "A gate is not Clifford."
+    plain = not any(
+        op.conditions or op.kind in (Kind.DWELL, Kind.LEAK) for op in structure.operations
+    )
+    if plain:
+        return ""
+    try:
+        write(structure, values, accept_twirl=False)
+    except UnsupportedError as reason:
+        return str(reason)
+    return ""
+
+
+def _slots(structure: Structure, kind: Kind, size: int = 1) -> list[int]:
+    """Return the rows of a table that a circuit uses."""
+    same = (op for op in structure.operations if op.kind is kind and len(op.qubits) == size)
+    return sorted({op.slot for op in same})
