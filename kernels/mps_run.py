@@ -1,0 +1,147 @@
+"""Trajectories of matrix product states, from step to step."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from qdt_emu.kernels.mps import (
+    Chain,
+    apply_one,
+    apply_two,
+    reduced_one,
+    reduced_two,
+)
+from qdt_emu.kernels.randomness import Index, uniform
+from qdt_emu.kernels.trajectory import (
+    LEAK,
+    MEASURE,
+    RELAXATION,
+    RESET,
+    Blocks,
+    Ints,
+    Numbers,
+    Shot,
+    compose,
+)
+
+
+class Steps(NamedTuple):
+    """Blocks and swaps in order of execution.
+
+    Attributes:
+        block: Which block, -1 for a swap, shape (steps,).
+        site: Left site.
+        swapped: 1 where the block's first qubit is on the right.
+        rightwards: 1 where the centre ends on the right site.
+        of: Step of each block, and the number of steps at the end, shape (blocks + 1,).
+    """
+
+    block: Ints
+    site: Ints
+    swapped: Ints
+    rightwards: Ints
+    of: Ints
+
+
+class Circuit(NamedTuple):
+    """What all trajectories share.
+
+    Attributes:
+        blocks: The static part.
+        numbers: The tables.
+        steps: Order of execution.
+        site: Site of each qubit in the end, shape (n_qubits,).
+        leaf: Measurements sampled at the end: (qubit, qubit, clbit, slot), shape (k, 4).
+        cutoff: Weight that each truncation may discard to save dimensions.
+    """
+
+    blocks: Blocks
+    numbers: Numbers
+    steps: Steps
+    site: Ints
+    leaf: Ints
+    cutoff: float
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _quiet(blocks: Blocks, shot: Shot, block: Index) -> bool:
+    """Return whether a block is the same as without events."""
+    if blocks.varying[block] < blocks.item[block + 1]:
+        return False
+    for k in range(2):
+        q = blocks.qubits[block, k]
+        if q >= 0 and shot.leaked[q]:
+            return False
+    fired = False
+    for c in range(blocks.column[block], blocks.column[block + 1]):
+        fired |= shot.codes[c] != 0
+    return not fired
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _asks_state(blocks: Blocks, shot: Shot, block: Index) -> bool:
+    """Return whether an outcome in this block depends on the state."""
+    for item in range(blocks.item[block], blocks.item[block + 1]):
+        kind, column = blocks.kind[item], blocks.code[item]
+        if kind in (MEASURE, RESET) or (kind in (RELAXATION, LEAK) and shot.codes[column]):
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def advance(circuit: Circuit, shot: Shot, chain: Chain, first: Index, last: Index) -> None:
+    """Run the steps `first` .. `last - 1` of one trajectory."""
+    blocks, numbers, steps = circuit.blocks, circuit.numbers, circuit.steps
+    rho, t = np.zeros((4, 4), np.complex128), np.zeros((4, 4), np.complex128)
+    swap = np.zeros((4, 4), np.complex128)
+    swap[0, 0] = swap[1, 2] = swap[2, 1] = swap[3, 3] = 1.0
+    for s in range(first, last):
+        block, k = steps.block[s], steps.site[s]
+        swapped, rightwards = steps.swapped[s] == 1, steps.rightwards[s] == 1
+        alone = block >= 0 and blocks.qubits[block, 1] < 0
+        if block < 0 or _quiet(blocks, shot, block):
+            source = swap if block < 0 else numbers.prefix[block]
+            for i in range(4):
+                for j in range(4):
+                    t[i, j] = source[i, j]
+        else:
+            if _asks_state(blocks, shot, block):
+                if alone:
+                    reduced_one(chain, k, rho)
+                else:
+                    reduced_two(chain, k, swapped, rho)
+            compose(blocks, numbers, shot, block, rho, t)
+        if alone:
+            apply_one(chain, k, t)
+        else:
+            apply_two(chain, k, t, swapped, rightwards, circuit.cutoff)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def read(circuit: Circuit, shot: Shot, keys: Any, drawn: Any, members: Ints, bits: Any) -> None:
+    """Write the records of some shots of one trajectory.
+
+    Args:
+        circuit: What all share.
+        shot: The trajectory at its end.
+        keys: Keys of the shots.
+        drawn: Bits of the sites, shape (shots, n).
+        members: Rows of `bits` of the shots.
+        bits: Output, shape (all shots, n_clbits); 2 is added to leaked bits of paired readout.
+    """
+    leaf, base = circuit.leaf, len(circuit.blocks.kind)
+    for k in range(len(members)):
+        row = bits[members[k]]
+        for c in range(len(row)):
+            row[c] = shot.record[c]
+        for j in range(len(leaf)):
+            q, slot = leaf[j, 0], leaf[j, 3]
+            bit = drawn[k, circuit.site[q]]
+            if shot.leaked[q]:
+                bit = 1 if slot >= 0 else 3
+            elif slot >= 0:
+                wrong = circuit.numbers.confusion[slot, bit]
+                if uniform(keys[k], base + 1 + j, 2) < wrong:
+                    bit = 1 - bit
+            row[leaf[j, 2]] = bit
