@@ -17,8 +17,9 @@ from qdt_emu.engines.network_bp import (
 )
 from qdt_emu.engines.network_state import Array, Graph, GraphState
 
+Region = tuple[frozenset[int], frozenset[int]]
+"""Sites, and the edges between them that are contracted."""
 LONGEST = 16  # sites of a loop that is corrected for; heavy-hex plaquettes have 12
-LOOP_BOND = 16  # bonds of a loop are cut down to this for its correction
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def expectation(
     operators: Mapping[int, Array],
     messages: Messages | None = None,
     *,
-    loops: bool = False,
+    loops: int = 0,
 ) -> Estimate:
     """Return the expectation value of a product of Hermitian one-site operators.
 
@@ -51,31 +52,31 @@ def expectation(
         state: Any normalisation; in Vidal gauge where `messages` is None.
         operators: Shape (d, d) for each site of the support.
         messages: A fixed point of belief propagation.
-        loops: Whether to contract the loops through the tree as well.
+        loops: Bond dimension in the contraction of loops through the tree; 0 leaves them out.
 
     Error:
         Exact on trees. A loop that the tree passes changes the value by about the product of the
         largest but one Schmidt ratios along it; `loops` holds the sum over loops of one each.
 
     Cost:
-        O(D**(z + 1)) for each site of degree z on the tree; with loops O(D**6) for each site of a
-        loop, D at most 16 there.
+        O(D**(z + 1)) for each site of degree z on the tree; O(D**6) for each site of a
+        loop, where D is `loops` at most.
 
     Source:
-        arXiv:2409.03108, expanded to first order in loops and written as differences of clusters.
+        arXiv:2409.03108, to first order in loops.
     """
     messages = gauge_messages(state) if messages is None else messages
     open_edges = frozenset(k for k, w in enumerate(state.weights) if len(w) > 1)
     total, relative = 1.0, 0.0
     for support in _islands(state.graph, open_edges, frozenset(operators)):
         own = {q: operators[q] for q in support}
-        tree = connect(state.graph, open_edges, support, start=(min(support),))
+        tree: Region = connect(state.graph, open_edges, support, start=(min(support),))
         part = _ratio(state, messages, tree, own)
         change = 0.0
         if loops:
             change = sum(
-                _loop_change(state, messages, open_edges, loop, own)
-                for loop in _touching(state.graph, open_edges, tree, support)
+                _loop_change(*_narrowed(state, messages, loop, loops), open_edges, loop, tree, own)
+                for loop in _touching(state.graph, open_edges, tree[0])
             )
         relative = relative * part + total * change  # to first order in loops
         total *= part
@@ -118,7 +119,7 @@ def connect(
     *,
     start: tuple[int, ...],
     edges: frozenset[int] = frozenset(),
-) -> tuple[frozenset[int], frozenset[int]]:
+) -> Region:
     """Return (sites, edges) that connect a support, grown from connected sites by shortest paths.
 
     At most twice as long as the shortest tree. Adds no loop to those of `edges`.
@@ -158,14 +159,11 @@ def plaquettes(graph: Graph, open_edges: frozenset[int]) -> tuple[tuple[int, ...
 
 
 def _touching(
-    graph: Graph,
-    open_edges: frozenset[int],
-    tree: tuple[frozenset[int], frozenset[int]],
-    support: Collection[int],  # noqa: ARG001
+    graph: Graph, open_edges: frozenset[int], sites: frozenset[int]
 ) -> list[tuple[int, ...]]:
-    """Return the loops that share a site with a tree."""
+    """Return the loops that share a site with others."""
     loops = plaquettes(graph, open_edges)
-    return [loop for loop in loops if any(tree[0] & {*graph.edges[k]} for k in loop)]
+    return [loop for loop in loops if any(sites & {*graph.edges[k]} for k in loop)]
 
 
 def _loop_change(
@@ -173,35 +171,42 @@ def _loop_change(
     messages: Messages,
     open_edges: frozenset[int],
     loop: tuple[int, ...],
+    tree: Region,
     operators: Mapping[int, Array],
 ) -> float:
-    """Return what contracting one loop changes: with the loop closed, minus with it cut."""
+    """Return what excitations that run all around a loop change.
+
+    On the bonds of the loop that are not in the tree, 1 is |m><m| + (1 - |m><m|), m the messages.
+    """
     graph = state.graph
-    small, near = _narrowed(state, messages, loop)
     around = tuple(sorted({q for k in loop for q in graph.edges[k]}))
-    sites, edges = connect(
+    region = connect(
         graph, open_edges, tuple(sorted(operators)), start=around, edges=frozenset(loop)
     )
-    distance = _distances(graph, edges, tuple(operators))
-    far = max(loop, key=lambda k: sum(distance[q][0] for q in graph.edges[k]))
-    closed = _ratio(small, near, (sites, edges), operators)
-    return closed - _ratio(small, near, (sites, edges - {far}), operators)
+    apart = frozenset(loop) - tree[1]
+    top = _peeled(state, messages, region, operators)
+    below = _peeled(state, messages, region, {})
+    cut = _around(state, messages, top, operators, apart, excited=False)
+    unit = _around(state, messages, below, {}, apart, excited=False)
+    more = _around(state, messages, top, operators, apart, excited=True)
+    norm = _around(state, messages, below, {}, apart, excited=True)
+    return ((cut + more) / (unit + norm) - cut / unit).real
 
 
 def _narrowed(
-    state: GraphState, messages: Messages, loop: tuple[int, ...]
+    state: GraphState, messages: Messages, loop: tuple[int, ...], bond: int
 ) -> tuple[GraphState, Messages]:
     """Return the state with the loop's bonds cut to their largest weights."""
     tensors, weights, to = list(state.tensors), list(state.weights), list(messages.to)
     for k in loop:
-        if len(weights[k]) <= LOOP_BOND:
+        if len(weights[k]) <= bond:
             continue
-        weights[k] = weights[k][:LOOP_BOND]
+        weights[k] = weights[k][:bond]
         left, right = to[k]
-        to[k] = (left[:LOOP_BOND, :LOOP_BOND], right[:LOOP_BOND, :LOOP_BOND])
+        to[k] = (left[:bond, :bond], right[:bond, :bond])
         for site in state.graph.edges[k]:
             axis = state.graph.legs[site].index(k)
-            tensors[site] = np.take(tensors[site], np.arange(LOOP_BOND), axis=axis)
+            tensors[site] = np.take(tensors[site], np.arange(bond), axis=axis)
     return (
         replace(state, tensors=tuple(tensors), weights=tuple(weights)),
         replace(messages, to=tuple(to)),
@@ -209,22 +214,38 @@ def _narrowed(
 
 
 def _ratio(
-    state: GraphState,
-    messages: Messages,
-    region: tuple[frozenset[int], frozenset[int]],
-    operators: Mapping[int, Array],
+    state: GraphState, messages: Messages, tree: Region, operators: Mapping[int, Array]
 ) -> float:
-    """Return numerator over denominator of a region with at most one loop."""
-    return (_total(state, messages, region, operators) / _total(state, messages, region, {})).real
+    """Return numerator over denominator of a tree."""
+    return (_total(state, messages, tree, operators) / _total(state, messages, tree, {})).real
 
 
 def _total(
-    state: GraphState,
-    messages: Messages,
-    region: tuple[frozenset[int], frozenset[int]],
-    operators: Mapping[int, Array],
+    state: GraphState, messages: Messages, tree: Region, operators: Mapping[int, Array]
 ) -> complex:
-    """Contract a region: leaves first, then its one loop where there is one."""
+    """Contract a tree."""
+    inside = _peeled(state, messages, tree, operators).inside
+    ((q, last),) = inside.items()
+    return value(state.tensors[q], last, operators.get(q))
+
+
+@dataclass(frozen=True)
+class _Rest:
+    """Sites of a region after its leaves were contracted into them.
+
+    Attributes:
+        bonds: Bonds of each site to others of the rest.
+        inside: Environments on all bonds of each site.
+    """
+
+    bonds: dict[int, list[int]]
+    inside: dict[int, list[Array]]
+
+
+def _peeled(
+    state: GraphState, messages: Messages, region: Region, operators: Mapping[int, Array]
+) -> _Rest:
+    """Contract leaves one after the other until one site or one loop is left."""
     graph, (sites, edges) = state.graph, region
     inside: dict[int, list[Array]] = {}
     for q in sites:
@@ -233,59 +254,77 @@ def _total(
             environment(state, messages.to[k][end], k)
             for k, end in zip(graph.legs[q], ends, strict=True)
         ]
-    pending = {q: [k for k in graph.legs[q] if k in edges] for q in sites}
-    leaves = sorted(q for q in sites if len(pending[q]) == 1)
-    left = len(sites)
-    while leaves and left > 1:
+    bonds = {q: [k for k in graph.legs[q] if k in edges] for q in sites}
+    leaves = sorted(q for q in sites if len(bonds[q]) == 1)
+    while leaves and len(bonds) > 1:
         q = leaves.pop()
-        if len(pending[q]) != 1:
-            continue
-        k = pending.pop(q)[0]
-        left -= 1
+        (k,) = bonds.pop(q)
         axis = graph.legs[q].index(k)
-        message = outgoing(state.tensors[q], inside[q], axis, operators.get(q))
+        message = outgoing(state.tensors[q], inside.pop(q), axis, operators.get(q))
         there = graph.neighbour(q, k)
         inside[there][graph.legs[there].index(k)] = environment(state, message, k)
-        pending[there].remove(k)
-        if len(pending[there]) == 1:
+        bonds[there].remove(k)
+        if len(bonds[there]) == 1:
             leaves.append(there)
-    if left == 1:
-        (q,) = pending
-        return value(state.tensors[q], inside[q], operators.get(q))
-    return _loop(state, pending, inside, operators)
+    return _Rest(bonds, inside)
 
 
-def _loop(
+def _around(
     state: GraphState,
-    pending: Mapping[int, list[int]],
-    inside: Mapping[int, list[Array]],
+    messages: Messages,
+    rest: _Rest,
     operators: Mapping[int, Array],
+    apart: frozenset[int],
+    *,
+    excited: bool,
 ) -> complex:
-    """Contract a loop: each site is a transfer matrix from one bond to the next."""
+    """Contract a loop: each site is a transfer matrix from one bond to the next.
+
+    Args:
+        state: The state.
+        messages: Its messages.
+        rest: The loop.
+        operators: On its sites.
+        apart: Bonds of the loop on which |m><m| is inserted, or 1 - |m><m|.
+        excited: Which of both.
+    """
     graph = state.graph
-    steps: list[tuple[int, int, int]] = []  # site, bond that leads in, bond that leads out
-    first = min(pending, key=lambda q: len(state.weights[pending[q][0]]))
-    here, k = first, pending[first][0]
-    while not steps or here != first:
-        out = next(e for e in pending[here] if e != k)
-        steps.append((here, k, out))
-        here, k = graph.neighbour(here, out), out
+    first = min(rest.bonds)
+    here, k = first, rest.bonds[first][0]
     running: Array | None = None
-    for q, into, out in steps:
-        legs = graph.legs[q]
-        i, j = legs.index(into), legs.index(out)
-        tensor = state.tensors[q]
-        others: list[Array | None] = [
-            None if axis in (i, j) else env for axis, env in enumerate(inside[q])
-        ]
-        ket = dressed(tensor, others)
-        if operators.get(q) is not None:
-            ket = ket @ operators[q].T
-        w = state.weights[into]
-        m, n = tensor.shape[i], tensor.shape[j]
-        bra = np.moveaxis(tensor, (i, j), (0, 1)).reshape(m * n, -1).conj()
-        ket = np.moveaxis(ket, (i, j), (0, 1)).reshape(m * n, -1)
-        both = (bra @ ket.T).reshape(m, n, m, n).transpose(0, 2, 1, 3)
-        both = (both * w[:, None, None, None] * w[:, None, None]).reshape(m * m, n * n)
-        running = both if running is None else running @ both
-    return complex(np.trace(running)) if running is not None else 1.0
+    while running is None or here != first:
+        out = next(e for e in rest.bonds[here] if e != k)
+        step = _transfer(state, here, (k, out), rest.inside[here], operators.get(here))
+        w = np.outer(state.weights[k], state.weights[k]).reshape(-1, 1)
+        bonded = w * step
+        if k in apart:
+            end = 0 if graph.edges[k][0] == here else 1
+            near, far = (
+                environment(state, messages.to[k][e], k).reshape(-1) for e in (end, 1 - end)
+            )
+            norm = np.sum(messages.to[k][end].reshape(-1) * far)
+            mean = np.outer(far / norm, near @ step)
+            bonded = bonded - mean if excited else mean
+        step = bonded
+        running = step if running is None else running @ step
+        here, k = graph.neighbour(here, out), out
+    return complex(np.trace(running))
+
+
+def _transfer(
+    state: GraphState,
+    site: int,
+    bonds: tuple[int, int],
+    inside: list[Array],
+    operator: Array | None,
+) -> Array:
+    """Return a site as a matrix from pairs (bra, ket) of one bond to those of another."""
+    legs, tensor = state.graph.legs[site], state.tensors[site]
+    i, j = (legs.index(k) for k in bonds)
+    ket = dressed(tensor, [None if axis in (i, j) else env for axis, env in enumerate(inside)])
+    if operator is not None:
+        ket = ket @ operator.T
+    m, n = tensor.shape[i], tensor.shape[j]
+    bra = np.moveaxis(tensor, (i, j), (0, 1)).reshape(m * n, -1).conj()
+    ket = np.moveaxis(ket, (i, j), (0, 1)).reshape(m * n, -1)
+    return (bra @ ket.T).reshape(m, n, m, n).transpose(0, 2, 1, 3).reshape(m * m, n * n)

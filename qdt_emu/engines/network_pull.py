@@ -1,11 +1,12 @@
 """Observables pulled back through the end of a trajectory, as far as they stay products."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qdt_emu.engines.network_normal import normal
 from qdt_emu.engines.unravel import Event, Gate, Measure, Reset, Step
 
 Matrix = NDArray[np.complex128]
@@ -38,6 +39,11 @@ class _Strings:
             for q in string:
                 self.on.setdefault(q, set()).add(k)
 
+    def diagonal(self, qubit: int) -> bool:
+        """Return whether every string is diagonal on a qubit."""
+        found = (self.operators[k][qubit] for k in self.on.get(qubit, ()))
+        return all(abs(o[0, 1]) <= ROUNDING * abs(o[0, 0]) for o in found)
+
     def put(self, k: int, qubit: int, operator: Matrix) -> None:
         """Replace an operator; a multiple of the identity becomes part of the factor."""
         mean = np.trace(operator) / 2
@@ -53,7 +59,7 @@ class _Strings:
         """Pull all strings back through a channel on one qubit."""
         for k in tuple(self.on.get(qubit, ())):
             old = self.operators[k][qubit]
-            self.put(k, qubit, sum((m.conj().T @ old @ m for m in kraus), np.zeros((2, 2))))
+            self.put(k, qubit, np.sum([m.conj().T @ old @ m for m in kraus], axis=0))
 
     def two(self, a: int, b: int, unitary: Matrix) -> bool:
         """Pull all strings back through a gate, or none where one of them would entangle."""
@@ -74,9 +80,11 @@ class _Strings:
 def pull(steps: Sequence[Step], strings: Sequence[Mapping[int, Matrix]]) -> Pulled:
     """Return the steps that matter to strings, and the strings at the end of these.
 
-    Steps outside of the backward light cone are dropped. Steps at the end through which every
-    string stays a product are absorbed: all gates on one qubit, Clifford gates, diagonal gates
-    under a diagonal string; events, measurements and resets by their average over outcomes.
+    Steps outside of the backward light cone are dropped, and so are gates that commute with all
+    that lies between them and the strings because both are diagonal on the qubits they share.
+    Steps at the end through which every string stays a product are absorbed: all gates on one
+    qubit, Clifford gates, diagonal gates under a diagonal string; events, measurements and resets
+    by their average over outcomes. What is left is in normal form.
 
     Args:
         steps: One trajectory.
@@ -85,23 +93,74 @@ def pull(steps: Sequence[Step], strings: Sequence[Mapping[int, Matrix]]) -> Pull
     Error:
         None: the mean over outcomes is that of the state, to rounding.
     """
-    on = _Strings(strings)
-    live: set[int] = set()
-    kept: list[Step] = []
-    for step in reversed(steps):
-        qubits = step.qubits if isinstance(step, Gate) else (step.qubit,)
-        if not live.isdisjoint(qubits):
-            live.update(qubits)
-            kept.append(step)
-        elif all(not on.on.get(q) for q in qubits):
-            continue
-        elif isinstance(step, Gate) and len(qubits) == 2:
-            if not on.two(qubits[0], qubits[1], step.matrix):
-                live.update(qubits)
-                kept.append(step)
-        else:
-            on.one(qubits[0], kraus(step))
-    return Pulled(tuple(kept[::-1]), tuple(on.operators), on.factors)
+    first = _Back(strings).through(steps)
+    second = _Back(first.operators).through(normal(first.steps))
+    return replace(second, factors=first.factors * second.factors)
+
+
+class _Back:
+    """Steps on their way back in time: kept, absorbed or dropped.
+
+    A qubit is `touched` by a kept step, and `turned` by a kept step that is not diagonal there.
+    """
+
+    def __init__(self, strings: Sequence[Mapping[int, Matrix]]) -> None:
+        self.on = _Strings(strings)
+        self.kept: list[Step] = []
+        self.touched: set[int] = set()
+        self.turned: set[int] = set()
+
+    def through(self, steps: Sequence[Step]) -> Pulled:
+        """Take all steps, last first."""
+        for step in reversed(steps):
+            if isinstance(step, Gate) and len(step.qubits) == 2:
+                self.two(step)
+            else:
+                self.one(step)
+        return Pulled(tuple(self.kept[::-1]), tuple(self.on.operators), self.on.factors)
+
+    def free(self, qubit: int) -> bool:
+        """Return whether nothing later depends on the qubit."""
+        return qubit not in self.touched and not self.on.on.get(qubit)
+
+    def diagonal(self, qubit: int) -> bool:
+        """Return whether all that is later is diagonal on the qubit."""
+        return qubit not in self.turned and self.on.diagonal(qubit)
+
+    def keep(self, step: Step, qubits: tuple[int, ...], diagonal: Sequence[bool]) -> None:
+        """Keep a step, given on which of its qubits it is diagonal."""
+        self.kept.append(step)
+        self.touched.update(qubits)
+        self.turned.update(q for q, d in zip(qubits, diagonal, strict=True) if not d)
+
+    def one(self, step: Step) -> None:
+        """Take a step on one qubit."""
+        qubit = step.qubits[0] if isinstance(step, Gate) else step.qubit
+        if qubit not in self.touched:
+            self.on.one(qubit, kraus(step))
+            return
+        diagonal = isinstance(step, Gate) and step.matrix[0, 1] == step.matrix[1, 0] == 0
+        if not (diagonal and self.diagonal(qubit)):
+            self.keep(step, (qubit,), (diagonal,))
+
+    def two(self, step: Gate) -> None:
+        """Take a gate on two qubits."""
+        a, b = step.qubits
+        free = self.free(a), self.free(b)
+        if all(free):
+            return
+        touched = a in self.touched or b in self.touched
+        if not touched and self.on.two(a, b, step.matrix):
+            return
+        blocks = step.matrix.reshape(2, 2, 2, 2)
+        on_a = not blocks[0, :, 1].any() and not blocks[1, :, 0].any()
+        on_b = not blocks[:, 0, :, 1].any() and not blocks[:, 1, :, 0].any()
+        passes = (
+            unused or (on and self.diagonal(q))
+            for q, unused, on in zip((a, b), free, (on_a, on_b), strict=True)
+        )
+        if not all(passes):
+            self.keep(step, (a, b), (on_a, on_b))
 
 
 def kraus(step: Step) -> Sequence[Matrix]:

@@ -34,8 +34,7 @@ def value(rho, operators, n):
 def random_steps(rng, n, edges):
     steps = []
     for _ in range(2):
-        for q in range(n):
-            steps.append(Gate((q,), random_unitary(rng, 2)))
+        steps += [Gate((q,), random_unitary(rng, 2)) for q in range(n)]
         for edge in edges:
             local = np.kron(random_unitary(rng, 2), random_unitary(rng, 2))
             steps.append(Gate(edge, local @ CZ if rng.random() < 0.7 else random_unitary(rng, 4)))
@@ -89,3 +88,47 @@ def test_a_string_of_identities_is_a_number():
     found = pull([Gate((0, 1), CZ)], [{}, {0: 0.5 * np.eye(2)}])
     assert found.operators[0] == {}
     assert pull([Reset(0, 1, 0.1)], [{0: PAULIS[3]}]).factors[0] == -1
+
+
+def test_a_commuting_layer_extends_the_cone_by_one_qubit_only():
+    # Turned by the gates' own pulses, the layer of diagonal gates along the chain is in order.
+    rng = np.random.default_rng(3)
+    n = 6
+    zz = np.diag(np.exp(-0.3j * np.array([1, -1, -1, 1])))
+    turn = [random_unitary(rng, 2) for _ in range(n)]
+    layer = [Gate((q, q + 1), zz) for q in reversed(range(1, n - 1))]
+    layer = [Gate((0, 1), zz @ np.kron(turn[0], turn[1])), *layer[::-1]]
+    first = [Gate((q, q + 1), zz @ np.kron(turn[2], turn[3])) for q in range(n - 1)]
+    steps = [*first, *(Gate((q,), turn[q]) for q in range(2, n)), *layer]
+    found = pull(steps, [{2: PAULIS[1]}])
+    pairs = [s.qubits for s in found.steps if len(s.qubits) == 2]
+    assert pairs[-2:] == [(1, 2), (2, 3)]
+    assert (3, 4) in pairs[:-2]
+    assert pairs.count((3, 4)) == 1
+    rho, small = density(n, steps), density(n, found.steps)
+    exact = value(rho, {2: PAULIS[1]}, n)
+    assert value(small, found.operators[0], n) == pytest.approx(exact, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_dropping_commuting_gates_changes_no_expectation_value(seed):
+    rng = np.random.default_rng(100 + seed)
+    n, edges = 4, [(0, 1), (2, 1), (2, 3)]
+    steps = []
+    for _ in range(3):
+        turned = [random_unitary(rng, 2) for _ in range(n)]
+        for a, b in edges:
+            zz = np.diag(np.exp(-0.5j * rng.normal() * np.array([1, -1, -1, 1])))
+            local = np.kron(turned[a], turned[b]) if rng.random() < 0.6 else np.eye(4)
+            controlled = np.eye(4, dtype=complex)
+            controlled[2:, 2:] = random_unitary(rng, 2)
+            steps.append(Gate((a, b), (zz if rng.random() < 0.6 else controlled) @ local))
+        steps.append(Gate((1,), np.diag([1, 1j])))
+    strings = [{1: PAULIS[3]}, {0: PAULIS[1], 3: PAULIS[3]}, {2: 0.9 * PAULIS[3] + 0.1 * np.eye(2)}]
+    rho = density(n, steps)
+    for some in (strings, strings[:1], strings[1:2], strings[2:]):
+        found = pull(steps, some)
+        small = density(n, found.steps)
+        for string, operators, factor in zip(some, found.operators, found.factors, strict=True):
+            exact = value(rho, string, n)
+            assert factor * value(small, operators, n) == pytest.approx(exact, abs=1e-12)

@@ -1,0 +1,295 @@
+"""The network engine: a state with the shape of the chip, for a hundred qubits and more."""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from qdt_emu.circuit import Kind, Structure, Values
+from qdt_emu.engines.engine import Expectations, Plan, Records
+from qdt_emu.engines.network_pull import Matrix, pull
+from qdt_emu.engines.network_run import (
+    Cut,
+    Found,
+    digest,
+    follow,
+    graph_of,
+    groups,
+    growth,
+    judged,
+    pulled_values,
+)
+from qdt_emu.engines.network_state import Graph, GraphState
+from qdt_emu.engines.unravel import Bound, Step, bind, program, trajectory
+from qdt_emu.errors import InputError
+from qdt_emu.kernels.randomness import shot_keys
+
+U = TypeVar("U")
+Floats = NDArray[np.float64]
+
+PILOTS = 4  # trajectories that are run again with half the bond, for the error
+AHEAD = 32  # trajectories whose steps are held at a time
+PULLED = 2e-3  # s of Python per string and thousand operations
+PAULIS = np.array(
+    [[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]], complex
+)
+
+_program = lru_cache(maxsize=64)(program)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A structure and the graph of its couplings."""
+
+    structure: Structure
+    graph: Graph
+
+
+@dataclass(frozen=True)
+class Network:
+    """Noisy trajectories of a pure state with one tensor per qubit and one bond per coupler.
+
+    For processors with few neighbours per qubit and long loops, as the heavy-hexagon lattice. Only
+    gates in an observable's light cone are applied; what is Clifford at its end acts on the
+    observable instead.
+
+    Attributes:
+        max_bond: Largest bond dimension.
+        cutoff: Schmidt coefficients below this ratio to the largest are dropped.
+        loops: Whether expectation values are corrected for loops, one at a time.
+        threads: Number of threads, None for one per core. Results do not depend on it.
+    """
+
+    max_bond: int = 16
+    cutoff: float = 1e-5
+    loops: bool = True
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_bond < 2:
+            raise InputError(f"`max_bond` must be at least 2, but is {self.max_bond!r}.")
+        if not 0 <= self.cutoff < 0.1:
+            raise InputError(f"`cutoff` must be in [0, 0.1), but is {self.cutoff!r}.")
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"`threads` must be at least 1 or None, but is {self.threads!r}.")
+
+    @property
+    def name(self) -> str:
+        """Name used in results and in errors."""
+        return "network"
+
+    def plan(self, structure: Structure, /, *, shots: int, paulis: int, memory: int) -> Plan:
+        """Return what `shots` trajectories cost, all qubits in the state.
+
+        Error:
+            Seconds within a factor of about 3 upwards: light cones of observables are smaller.
+        """
+        if refusal := _missing(structure):
+            return Plan(0.0, 0, refusal=refusal)
+        graph = graph_of(structure)
+        seconds, bonds = growth(graph, _joined(structure), self.max_bond)
+        sizes = [
+            2 * np.prod([float(bonds[k]) for k in legs]) for legs in graph.legs
+        ]  # entries of each site
+        threads = self.workers(shots)
+        size = int(16 * threads * (sum(sizes) + 8 * max(sizes, default=1)))
+        seconds = max(1, shots) * seconds / threads
+        seconds += 1e-6 * len(structure.operations) * PULLED / 1e-3 * paulis
+        refusal = ""
+        if size > memory:
+            worst = max(range(graph.n), key=lambda q: sizes[q])
+            refusal = (
+                f"`max_bond` must leave the tensors in {memory} bytes, but {self.max_bond} needs "
+                f"{size}: qubit {worst} has {len(graph.legs[worst])} couplers. Give more memory, a "
+                f"smaller `max_bond`, or use 'mps'."
+            )
+        cut = any(b == self.max_bond for b in bonds)
+        return Plan(seconds, size, truncation=1.0 if cut else 0.0, refusal=refusal)
+
+    def prepare(self, structure: Structure, /) -> Prepared:
+        """Return the structure with its graph."""
+        return Prepared(structure, graph_of(structure))
+
+    def estimate(
+        self,
+        state: Prepared,
+        values: Values,
+        paulis: NDArray[np.uint8],
+        readout: Floats,
+        /,
+        *,
+        shots: int,
+        seed: int,
+    ) -> Expectations:
+        """Return means over trajectories; without noise there is one.
+
+        Error:
+            `stderr` over trajectories; `bounds` from the same trajectories with half the bond, and
+            from what loops change.
+        """
+        strings = _strings(state.structure, paulis, readout)
+        kept = tuple(int(q) for q in np.flatnonzero(np.asarray(paulis).any(axis=0)))
+        bound = bind(_program(state.structure, kept=kept), values)
+        count = 1 if _certain(bound) else shots
+        run = _Run(self, state.graph, bound, strings, seed)
+        with threadpool_limits(limits=1, user_api="blas"):
+            found = run.trajectories(count, Cut(self.max_bond, self.cutoff))
+        return _summary(found)
+
+    def sample(self, state: Prepared, values: Values, /, *, shots: int, seed: int) -> Records:
+        """Return `shots` classical records, each from its own trajectory."""
+        raise NotImplementedError
+
+    def workers(self, tasks: int) -> int:
+        """Return the number of threads for so many tasks."""
+        return max(1, min(self.threads or os.cpu_count() or 1, tasks))
+
+
+class _Run:
+    """One call of `estimate`."""
+
+    def __init__(
+        self,
+        engine: Network,
+        graph: Graph,
+        bound: Bound,
+        strings: Sequence[dict[int, Matrix]],
+        seed: int,
+    ) -> None:
+        self.engine, self.graph, self.bound, self.strings = engine, graph, bound, strings
+        self.seed = seed
+        self.static = not len(bound.program.compiled.blocks.conditioned)
+        self.groups: tuple[tuple[int, ...], ...] = (tuple(range(len(strings))),)
+        if self.static:
+            self.groups = groups(graph, self.steps(0), strings, engine.max_bond)
+        self.known: dict[tuple[bytes, bool], list[Found]] = {}
+
+    def key(self, shot: int) -> np.uint64:
+        """Return the key of a trajectory's random numbers."""
+        return np.uint64(shot_keys(np.uint64(self.seed), shot, 1)[0])
+
+    def steps(self, shot: int) -> list[Step]:
+        """Return the steps of a trajectory that no measured bit changes."""
+        return list(trajectory(self.bound, self.key(shot)))
+
+    def trajectories(self, count: int, cut: Cut) -> list[list[Found]]:
+        """Return what each string is in each of the first trajectories."""
+        out: list[list[Found]] = []
+        for first in range(0, count, AHEAD):
+            shots = range(first, min(count, first + AHEAD))
+            steps = {s: self.steps(s) for s in shots} if self.static else {}
+            tasks = [(s, g, steps.get(s, [])) for s in shots for g in self.groups]
+            rows = iter(
+                _each(lambda task: self.values(task, cut), tasks, self.engine.workers(len(tasks)))
+            )
+            for _ in shots:
+                row: dict[int, Found] = {}
+                for group, part in zip(self.groups, islice(rows, len(self.groups)), strict=True):
+                    row.update(zip(group, part, strict=True))
+                out.append([row[k] for k in range(len(self.strings))])
+        return out
+
+    def values(self, task: tuple[int, tuple[int, ...], list[Step]], cut: Cut) -> list[Found]:
+        """Return the strings of a group in one trajectory; equal trajectories run once."""
+        shot, group, steps = task
+        strings = [self.strings[k] for k in group]
+        pilot, loops = shot < PILOTS, self.engine.loops
+        if not self.static:
+
+            def evolve_to(cut: Cut) -> GraphState:
+                return follow(self.graph, trajectory(self.bound, self.key(shot)), cut)[0]
+
+            return judged(evolve_to, strings, cut, pilot=pilot, loops=loops)
+        rest = pull(steps, strings)
+        name = digest(rest)
+        if name is not None and (name, pilot) in self.known:
+            return self.known[name, pilot]
+        found = pulled_values(self.graph, rest, cut, pilot=pilot, loops=loops)
+        if name is not None:
+            self.known[name, pilot] = found
+        return found
+
+
+def _each(work: Callable[[Any], U], tasks: Sequence[Any], threads: int) -> list[U]:
+    """Return the results of tasks in order."""
+    if threads == 1:
+        return [work(task) for task in tasks]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, tasks))
+
+
+def _summary(found: list[list[Found]]) -> Expectations:
+    """Return means, standard errors and bounds of the truncation."""
+    pilots = found[:PILOTS]
+    values = np.array([[f.value for f in row] for row in found])
+    change = np.array([[f.value - f.half for f in row] for row in pilots])
+    loops = np.array([[f.loops for f in row] for row in pilots])
+    lost = np.array([[-np.expm1(f.log_fidelity) for f in row] for row in found])
+    count, m = values.shape
+    stderr = values.std(axis=0, ddof=1) / np.sqrt(count) if count > 1 else np.zeros(m)
+    bounds = np.abs(change).mean(axis=0) + np.abs(loops).mean(axis=0)
+    return Expectations(
+        values.mean(axis=0) + loops.mean(axis=0),
+        stderr,
+        truncation=float(bounds.max(initial=0.0)),
+        details={"trajectories": count, "discarded": float(lost.mean()) if m else 0.0},
+        bounds=bounds,
+    )
+
+
+def _strings(
+    structure: Structure, paulis: NDArray[np.uint8], readout: Floats
+) -> list[dict[int, Matrix]]:
+    """Return the measured operators of each string, by qubit."""
+    codes = np.asarray(paulis)
+    n = structure.n_qubits
+    if codes.ndim != 2 or codes.shape[1] != n or np.any(codes > 3):
+        raise InputError(
+            f"`paulis` must have shape (m, {n}) and codes 0..3, but it has shape {codes.shape}. "
+            f"Give one code per qubit."
+        )
+    return [
+        {
+            int(q): readout[q, 0] * PAULIS[row[q]] + readout[q, 1] * PAULIS[0]
+            for q in np.flatnonzero(row)
+        }
+        for row in codes
+    ]
+
+
+def _certain(bound: Bound) -> bool:
+    """Return whether all trajectories are the same."""
+    drawn = bool(np.any(bound.run.cumulative[:, 15] > 0)) if len(bound.run.cumulative) else False
+    return not drawn and not bool(np.any(bound.run.varies))
+
+
+def _joined(structure: Structure) -> list[tuple[int, ...]]:
+    """Return the pairs of two-qubit operations in time order, runs on one pair once."""
+    last: dict[int, tuple[int, ...]] = {}
+    out: list[tuple[int, ...]] = []
+    for op in structure.operations:
+        if op.kind is Kind.UNITARY and len(op.qubits) == 2:
+            pair = (min(op.qubits), max(op.qubits))
+            if not last.get(pair[0]) == last.get(pair[1]) == pair:
+                out.append(pair)
+            last[pair[0]] = last[pair[1]] = pair
+    return out
+
+
+def _missing(structure: Structure) -> str:
+    """Return why the engine has no model of an operation, or nothing."""
+    for op in structure.operations:
+        most = 2 if op.kind in (Kind.UNITARY, Kind.PAULI) else 1
+        if len(op.qubits) > most:
+            return (
+                f"An operation of kind {op.kind.name} must act on at most {most} qubit(s), but one "
+                f"acts on {op.qubits}. Decompose it."
+            )
+    return ""

@@ -1,0 +1,237 @@
+"""Trajectories of a graph tensor network, from the steps to numbers."""
+
+import hashlib
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from qdt_emu.circuit import Structure
+from qdt_emu.engines.network_bp import propagate
+from qdt_emu.engines.network_evolve import Work, factor
+from qdt_emu.engines.network_expect import expectation, plaquettes
+from qdt_emu.engines.network_pull import Matrix, Pulled, kraus, pull
+from qdt_emu.engines.network_state import Graph, GraphState, product_state
+from qdt_emu.engines.unravel import Ending, Gate, Measure, Reset, Step
+
+FEWER = 2.0  # how much more work strings may cost one by one than together
+SETTLED = 1e-12  # change of a bond's density matrix at which re-gauging after an event stops
+FEW = 4  # strings
+LOOP_BONDS = 16, 8  # bonds of a loop are cut down to this for its correction: few strings, many
+NOTHING = 1e-13  # discarded weight that is rounding
+BP_TOLERANCE, BP_SWEEPS = 1e-6, 50
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where bonds are cut.
+
+    Attributes:
+        max_bond: Largest bond dimension.
+        cutoff: Ratio of Schmidt coefficients to the largest below which they are dropped.
+    """
+
+    max_bond: int
+    cutoff: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """One string in one trajectory.
+
+    Attributes:
+        value: Expectation value with messages around the tree of the support.
+        log_fidelity: Of the state it was taken from.
+        loops: What loops change in it; 0.0 where that was not asked for.
+        half: The value with half the bond; the same where nothing was cut or it was not asked for.
+    """
+
+    value: float
+    log_fidelity: float
+    loops: float
+    half: float
+
+
+@lru_cache(maxsize=64)
+def graph_of(structure: Structure) -> Graph:
+    """Return the graph of all pairs that an operation joins."""
+    pairs = {tuple(sorted(op.qubits)) for op in structure.operations if len(op.qubits) == 2}
+    return Graph(structure.n_qubits, tuple(sorted((a, b) for a, b in pairs)))
+
+
+@lru_cache(maxsize=64)
+def zeros(graph: Graph) -> GraphState:
+    """Return all qubits in |0>."""
+    return product_state(graph, np.tile(np.array([1, 0], complex), (graph.n, 1)))
+
+
+def advance(work: Work, step: Step, cut: Cut) -> int | None:
+    """Apply one step; what the state decides is decided by the step's uniform number.
+
+    Returns:
+        The bit where it was measured.
+    """
+    if isinstance(step, Gate):
+        if len(step.qubits) == 1:
+            work.one(step.qubits[0], step.matrix)
+        else:
+            a, b = step.qubits
+            work.two((a, b), factor(step.matrix), cut.max_bond, cut.cutoff)
+        return None
+    branches = kraus(step)
+    rho = work.reduced(step.qubit)
+    p = np.array([np.trace(k @ rho @ k.conj().T).real for k in branches]).clip(0.0)
+    # Branch 1 for u < P(1), as everywhere; events draw from the first branch on.
+    u = 1 - step.u if isinstance(step, Measure | Reset) else step.u
+    chosen = min(int(np.searchsorted(np.cumsum(p), u * p.sum(), "right")), len(p) - 1)
+    while p[chosen] == 0.0:
+        chosen -= 1
+    work.one(step.qubit, branches[chosen])
+    work.settle(step.qubit, cut.cutoff, max(SETTLED, cut.cutoff))
+    return chosen if isinstance(step, Measure) else None
+
+
+def follow(
+    graph: Graph, steps: Generator[Step, int | None, Ending], cut: Cut
+) -> tuple[GraphState, Ending]:
+    """Return the state and the classical bits at the end of a trajectory."""
+    work, bit = Work(zeros(graph)), None
+    while True:
+        try:
+            step = steps.send(bit)
+        except StopIteration as end:
+            return work.state(), end.value
+        bit = advance(work, step, cut)
+
+
+def evolved(graph: Graph, steps: Iterable[Step], cut: Cut) -> GraphState:
+    """Return the state after steps that no measured bit changes."""
+    work = Work(zeros(graph))
+    for step in steps:
+        advance(work, step, cut)
+    return work.state()
+
+
+def evaluate(
+    state: GraphState,
+    strings: Sequence[Mapping[int, Matrix]],
+    *,
+    loops: bool = False,
+) -> tuple[list[float], list[float]]:
+    """Return the value of each string in a state, and what loops change in it."""
+    open_edges = frozenset(k for k, w in enumerate(state.weights) if len(w) > 1)
+    loops = loops and bool(plaquettes(state.graph, open_edges))
+    messages = None
+    if loops:
+        messages = propagate(state, tolerance=BP_TOLERANCE, max_sweeps=BP_SWEEPS)
+    bond = LOOP_BONDS[len(strings) > FEW] if loops else 0
+    found = [expectation(state, string, messages, loops=bond) for string in strings]
+    return [f.value for f in found], [f.loops for f in found]
+
+
+def judged(
+    evolve_to: Callable[[Cut], GraphState],
+    strings: Sequence[Mapping[int, Matrix]],
+    cut: Cut,
+    *,
+    pilot: bool,
+    loops: bool,
+) -> list[Found]:
+    """Return strings of a state; of a pilot, with what loops and half the bond change."""
+    state = evolve_to(cut)
+    values, changes = evaluate(state, strings, loops=pilot and loops)
+    halves = values
+    if pilot and state.log_fidelity < -NOTHING:
+        coarse = evolve_to(Cut(max(1, cut.max_bond // 2), cut.cutoff))
+        halves, _ = evaluate(coarse, strings)
+    return [
+        Found(value, state.log_fidelity, change, half)
+        for value, change, half in zip(values, changes, halves, strict=True)
+    ]
+
+
+def pulled_values(
+    graph: Graph,
+    rest: Pulled,
+    cut: Cut,
+    *,
+    pilot: bool,
+    loops: bool,
+) -> list[Found]:
+    """Return strings of one trajectory that were pulled back through its end."""
+
+    def evolve_to(cut: Cut) -> GraphState:
+        return evolved(graph, rest.steps, cut)
+
+    found = judged(evolve_to, rest.operators, cut, pilot=pilot, loops=loops)
+    return [
+        Found(by * f.value, f.log_fidelity, by * f.loops, by * f.half)
+        for f, by in zip(found, rest.factors.tolist(), strict=True)
+    ]
+
+
+def digest(rest: Pulled) -> bytes | None:
+    """Return an identity of what is left of a trajectory, or None where its state decides."""
+    hashed = hashlib.blake2b(rest.factors.tobytes())
+    for step in rest.steps:
+        if not isinstance(step, Gate):
+            return None
+        hashed.update(bytes(repr(step.qubits), "ascii") + step.matrix.tobytes())
+    for string in rest.operators:
+        hashed.update(b"|")
+        for q in sorted(string):
+            hashed.update(bytes(str(q), "ascii") + string[q].astype(complex).tobytes())
+    return hashed.digest()
+
+
+def groups(
+    graph: Graph, steps: Sequence[Step], strings: Sequence[Mapping[int, Matrix]], max_bond: int
+) -> tuple[tuple[int, ...], ...]:
+    """Return which strings share a state.
+
+    Strings with one support do; all do where their light cones one by one would cost more than
+    `FEWER` times the state of all. One by one is more accurate: less is in the state.
+    """
+    by_support: dict[tuple[int, ...], list[int]] = {}
+    for k, string in enumerate(strings):
+        by_support.setdefault(tuple(sorted(string)), []).append(k)
+    single = tuple(tuple(members) for members in by_support.values())
+    if len(single) == 1:
+        return single
+    limit = FEWER * work_of(graph, pull(steps, strings).steps, max_bond)
+    total = 0.0
+    for members in single:
+        total += work_of(graph, pull(steps, [strings[k] for k in members]).steps, max_bond)
+        if total > limit:
+            return (tuple(range(len(strings))),)
+    return single
+
+
+def work_of(graph: Graph, steps: Iterable[Step], max_bond: int) -> float:
+    """Return seconds of an evolution whose bonds grow by two with every two-qubit gate."""
+    pairs = (step.qubits for step in steps if isinstance(step, Gate) and len(step.qubits) == 2)
+    return growth(graph, pairs, max_bond)[0]
+
+
+def growth(
+    graph: Graph, pairs: Iterable[tuple[int, ...]], max_bond: int
+) -> tuple[float, list[int]]:
+    """Return seconds of two-qubit gates in order, and the bonds at the end.
+
+    Error:
+        Within a factor of two on one Zen core; others as fast as their matrix products.
+    """
+    bonds = [1] * len(graph.edges)
+    seconds = 0.0
+    for a, b in pairs:
+        edge = graph.edge[min(a, b), max(a, b)]
+        d = bonds[edge]
+        for site in (a, b):
+            others = 1
+            for k in graph.legs[site]:
+                others *= bonds[k] if k != edge else 1
+            seconds += 2.5e-10 * others * (2 * d) ** 2 * 2
+        seconds += 1.5e-4 + 4e-9 * (2 * d) ** 3
+        bonds[edge] = min(max_bond, 2 * d)
+    return seconds, bonds
