@@ -16,13 +16,19 @@ from qdt_emu.kernels.randomness import Index, uniform
 from qdt_emu.kernels.trajectory import (
     LEAK,
     MEASURE,
+    PAIR,
     RELAXATION,
     RESET,
+    SWAPPED,
     Blocks,
     Ints,
     Numbers,
     Shot,
+    act,
     compose,
+    holds,
+    left_multiply,
+    left_multiply_pair,
 )
 
 
@@ -44,12 +50,27 @@ class Steps(NamedTuple):
     of: Ints
 
 
+class Members(NamedTuple):
+    """Kraus operators for noise that is told as weak measurements instead of drawn errors.
+
+    Attributes:
+        row: Row of each item in one of the tables, -1 for all other items, shape (items,).
+        one: Operators on one qubit, shape (r, 4, 2, 2).
+        two: Operators on two qubits, shape (s, 16, 4, 4).
+    """
+
+    row: Ints
+    one: Any
+    two: Any
+
+
 class Circuit(NamedTuple):
     """What all trajectories share.
 
     Attributes:
         blocks: The static part.
         numbers: The tables.
+        members: Noise that the state decides, no rows if events are drawn.
         steps: Order of execution.
         site: Site of each qubit in the end, shape (n_qubits,).
         leaf: Measurements sampled at the end: (qubit, qubit, clbit, slot), shape (k, 4).
@@ -58,6 +79,7 @@ class Circuit(NamedTuple):
 
     blocks: Blocks
     numbers: Numbers
+    members: Members
     steps: Steps
     site: Ints
     leaf: Ints
@@ -80,13 +102,68 @@ def _quiet(blocks: Blocks, shot: Shot, block: Index) -> bool:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _asks_state(blocks: Blocks, shot: Shot, block: Index) -> bool:
+def _asks_state(blocks: Blocks, members: Members, shot: Shot, block: Index) -> bool:
     """Return whether an outcome in this block depends on the state."""
     for item in range(blocks.item[block], blocks.item[block + 1]):
         kind, column = blocks.kind[item], blocks.code[item]
+        if len(members.row) and members.row[item] >= 0:
+            return True
         if kind in (MEASURE, RESET) or (kind in (RELAXATION, LEAK) and shot.codes[column]):
             return True
     return False
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def choose(t: Any, rho: Any, operators: Any, on: Index, u: float) -> None:
+    """Multiply T by one of some Kraus operators, by its probability in T rho T^dag, and normalise.
+
+    Args:
+        t: Shape (4, 4), changed in place.
+        rho: Density matrix of the pair before the block.
+        operators: Shape (k, 2, 2) or (k, 4, 4).
+        on: FIRST, SECOND, PAIR or SWAPPED.
+        u: Uniform that chooses.
+    """
+    trial, inner = np.empty((4, 4), np.complex128), np.empty((4, 4), np.complex128)
+    rest = u  # of a norm of 1, up to rounding
+    for k in range(len(operators)):
+        for i in range(4):
+            for j in range(4):
+                trial[i, j] = t[i, j]
+        if on >= PAIR:
+            left_multiply_pair(trial, operators[k], on == SWAPPED)
+        else:
+            left_multiply(trial, operators[k], on)
+        weight = 0.0
+        for i in range(4):
+            for j in range(4):
+                inner[i, j] = 0.0
+                for m in range(4):
+                    inner[i, j] += trial[i, m] * rho[m, j]
+                weight += (inner[i, j] * np.conj(trial[i, j])).real
+        if weight > 0.0 and (rest < weight or k == len(operators) - 1):
+            for i in range(4):
+                for j in range(4):
+                    t[i, j] = trial[i, j] / np.sqrt(weight)
+            return
+        rest -= weight
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def compose_weakly(
+    blocks: Blocks, numbers: Numbers, members: Members, shot: Shot, block: Index, rho: Any, t: Any
+) -> None:
+    """Fill `t` as `compose` does, with the noise of `members` decided by the state."""
+    for i in range(4):
+        for j in range(4):
+            t[i, j] = 1.0 if i == j else 0.0
+    for item in range(blocks.item[block], blocks.item[block + 1]):
+        row, on = members.row[item], blocks.on[item]
+        if row < 0:
+            act(blocks, numbers, shot, block, item, item + 1, rho, t)
+        elif holds(blocks, item, shot.record):
+            operators = members.two[row] if on >= PAIR else members.one[row]
+            choose(t, rho, operators, on, uniform(shot.key, item, 1))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -106,12 +183,15 @@ def advance(circuit: Circuit, shot: Shot, chain: Chain, first: Index, last: Inde
                 for j in range(4):
                     t[i, j] = source[i, j]
         else:
-            if _asks_state(blocks, shot, block):
+            if _asks_state(blocks, circuit.members, shot, block):
                 if alone:
                     reduced_one(chain, k, rho)
                 else:
                     reduced_two(chain, k, swapped, rho)
-            compose(blocks, numbers, shot, block, rho, t)
+            if len(circuit.members.row):
+                compose_weakly(blocks, numbers, circuit.members, shot, block, rho, t)
+            else:
+                compose(blocks, numbers, shot, block, rho, t)
         if alone:
             apply_one(chain, k, t)
         else:

@@ -18,14 +18,16 @@ from qdt_emu.engines.mps_run import (
     Room,
     circuit,
     draw_group,
+    drawn,
     empty,
     expect,
     groups_of,
     summed,
     trajectories,
+    weakly,
 )
 from qdt_emu.engines.statevector_run import piece, run_threads
-from qdt_emu.engines.unravel import bind
+from qdt_emu.engines.unravel import Bound, bind
 from qdt_emu.errors import InputError
 from qdt_emu.kernels.ensemble import Groups
 from qdt_emu.kernels.mps_run import Circuit
@@ -49,12 +51,16 @@ class MPS:
     Attributes:
         max_bond: Most Schmidt coefficients kept at a cut.
         cutoff: Weight that a truncation may discard to keep fewer.
+        unravelling: 'events' draws errors beforehand, and shots with equal errors share their
+            work; 'low_entanglement' lets the state decide with operators that entangle less, which
+            bitstrings get for free and expectation values pay for with variance.
         precision: 'double' (complex128) or 'single' (complex64), which halves memory.
         threads: Number of threads, None for one per core. Results do not depend on it.
     """
 
     max_bond: int = 64
     cutoff: float = 1e-10
+    unravelling: Literal["events", "low_entanglement"] = "events"
     precision: Literal["single", "double"] = "double"
     threads: int | None = None
 
@@ -63,6 +69,11 @@ class MPS:
             raise InputError(f"`max_bond` must be at least 1, but is {self.max_bond!r}.")
         if not 0 <= self.cutoff < 1:
             raise InputError(f"`cutoff` must be in [0, 1), but is {self.cutoff!r}.")
+        if self.unravelling not in ("events", "low_entanglement"):
+            raise InputError(
+                f"`unravelling` must be 'events' or 'low_entanglement', but is "
+                f"{self.unravelling!r}."
+            )
         if self.precision not in ("single", "double"):
             raise InputError(
                 f"`precision` must be 'single' or 'double', but is {self.precision!r}."
@@ -111,8 +122,7 @@ class MPS:
             `Account.likely`; in 'single' precision rounding adds about 1e-3.
         """
         structure = state.structure
-        bound = bind(state.program, values)
-        fixed = circuit(state, bound, self.cutoff)
+        bound, fixed = self._bind(state, values)
         bits = np.zeros((shots, structure.n_clbits), np.uint8)
         account, size = Account(), piece(bound.run)
         for first in range(0, shots, size):
@@ -153,8 +163,7 @@ class MPS:
         strings = np.asarray(paulis, np.uint8)
         kept = tuple(int(q) for q in np.flatnonzero(strings.any(axis=0)))
         compiled = _compiled(state.structure, kept, self.max_bond)
-        bound = bind(compiled.program, values)
-        fixed = circuit(compiled, bound, self.cutoff)
+        bound, fixed = self._bind(compiled, values)
         order = np.argsort(compiled.route.final)  # qubit on each site
         codes = np.ascontiguousarray(strings[:, order])
         maps = np.ascontiguousarray(np.asarray(readout, np.float64)[order])
@@ -178,6 +187,14 @@ class MPS:
             mean, error, truncation=float(bounds.max(initial=0.0)), details=account.details(),
             bounds=bounds,
         )  # fmt: skip
+
+    def _bind(self, compiled: Compiled, values: Values) -> tuple[Bound, Circuit]:
+        """Return the program with its numbers, for the drawing of events and for the kernels."""
+        if self.unravelling == "events":
+            bound, members = bind(compiled.program, values), drawn()
+        else:
+            bound, members = weakly(compiled.program, values)
+        return bound, circuit(compiled, bound, members, self.cutoff)
 
     def _run(
         self,

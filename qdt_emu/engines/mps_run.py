@@ -1,19 +1,21 @@
 """One run of a circuit on a chain: its arrays, its rooms, and the account of what was cut."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qdt_emu.circuit import Kind, Values
 from qdt_emu.engines.mps_program import Compiled
 from qdt_emu.engines.statevector_run import group
-from qdt_emu.engines.unravel import Bound
+from qdt_emu.engines.unravel import Bound, Program, bind
+from qdt_emu.engines.unravel_kraus import pauli_members, relaxation_members
 from qdt_emu.kernels.ensemble import Groups
 from qdt_emu.kernels.mps import Chain, draw, expectations
-from qdt_emu.kernels.mps_run import Circuit, Steps, advance, read
-from qdt_emu.kernels.trajectory import Shot
+from qdt_emu.kernels.mps_run import Circuit, Members, Steps, advance, read
+from qdt_emu.kernels.trajectory import PAIR, Shot
 
 CHUNK = 256
 """Shots drawn from one state at a time."""
@@ -90,7 +92,52 @@ def groups_of(bound: Bound, keys: NDArray[np.uint64]) -> Groups:
     return group(bound.run, keys)
 
 
-def circuit(compiled: Compiled, bound: Bound, cutoff: float) -> Circuit:
+def weakly(program: Program, values: Values) -> tuple[Bound, Members]:
+    """Return a program with its numbers, and its noise as weak measurements.
+
+    No event of this noise is drawn beforehand: the state decides each, with operators that leave
+    little entanglement, so that every trajectory is one of its own.
+    """
+    blocks = program.compiled.blocks
+    rows = np.full(len(blocks.kind), -1, np.int64)
+    varying = blocks.varying.copy()
+    tables: dict[bool, list[NDArray[np.complex128]]] = {False: [], True: []}
+    seen: dict[tuple[int, bool, int], int] = {}
+    relaxation = np.asarray(values.relaxation, float)
+    for item in np.flatnonzero(np.isin(blocks.kind, (Kind.RELAXATION, Kind.PAULI))).tolist():
+        kind, pair, slot = int(blocks.kind[item]), bool(blocks.on[item] >= PAIR), blocks.slot[item]
+        key = (kind, pair, int(slot))
+        if key not in seen:
+            if kind == Kind.RELAXATION:
+                silent = bool((relaxation[slot, :2] == 1.0).all())
+                members = relaxation_members(relaxation[slot])
+            else:
+                rates = np.asarray(values.pauli2 if pair else values.pauli1, float)[slot]
+                silent, members = bool(rates[0] == 1.0), pauli_members(rates)
+            seen[key] = -1 if silent else len(tables[pair])
+            tables[pair] += [] if silent else [members]
+        rows[item] = seen[key]
+    mixed = np.flatnonzero(rows >= 0)
+    np.minimum.at(varying, np.searchsorted(blocks.item, mixed, "right") - 1, mixed)
+    compiled = replace(program.compiled, blocks=blocks._replace(varying=varying))
+    bound = bind(replace(program, compiled=compiled), values)
+    cumulative = bound.run.cumulative.copy()
+    cumulative[blocks.code[mixed]] = 0.0
+    one = np.array(tables[False], np.complex128).reshape(-1, 4, 2, 2)
+    two = np.array(tables[True], np.complex128).reshape(-1, 16, 4, 4)
+    return replace(bound, run=replace(bound.run, cumulative=cumulative)), Members(rows, one, two)
+
+
+def drawn() -> Members:
+    """Return that all events are drawn beforehand."""
+    return Members(
+        np.zeros(0, np.int64),
+        np.zeros((0, 4, 2, 2), np.complex128),
+        np.zeros((0, 16, 4, 4), np.complex128),
+    )
+
+
+def circuit(compiled: Compiled, bound: Bound, members: Members, cutoff: float) -> Circuit:
     """Return what the kernels read."""
     path, qubits = compiled.route, compiled.program.qubits
     steps = np.array(path.steps, np.int64).reshape(-1, 2)
@@ -109,6 +156,7 @@ def circuit(compiled: Compiled, bound: Bound, cutoff: float) -> Circuit:
     return Circuit(
         bound.run.blocks,
         bound.run.numbers,
+        members,
         Steps(steps[:, 0].copy(), steps[:, 1].copy(), swapped, (following > steps[:, 1]) * 1, of),
         np.array(path.final, np.int64),
         compiled.program.compiled.leaf,
