@@ -144,6 +144,9 @@ def estimate(
     layout: LayoutOption = None,
     decoupling: DecouplingOption = None,
     readout: Annotated[bool, typer.Option(help="Include misread bits.")] = True,
+    tolerance: Annotated[
+        float | None, typer.Option("--tolerance", help="Largest stated error that is accepted.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Predict expectation values at the end of a circuit."""
@@ -158,13 +161,91 @@ def estimate(
             engine=engine,
             options=_options(layout, decoupling),
             readout=readout,
+            tolerance=tolerance,
         )
     if as_json:
         _print_json(json.loads(found.to_json()))
         return
-    rows = [[p, f"{v:+.5f}", f"{s:.1g}"] for p, v, s in found]
-    _table(f"{twin.name}, engine {found.report.engine}", ["Pauli", "value", "stderr"], rows)
+    cuts = [b.truncation or 0.0 for b in found.budgets]
+    rows = [
+        [p, f"{v:+.5f}", f"{s:.1g}", f"{c:.1g}"] for (p, v, s), c in zip(found, cuts, strict=True)
+    ]
+    heads = ["Pauli", "value", "stderr", "cuts"]
+    _table(f"{twin.name}, engine {found.report.engine}", heads, rows)
+    _say(f"engine {found.report.engine} ({found.report.reason}); {found.report.seconds:.3g} s")
     _notes(found.report.notes)
+
+
+@app.command()
+def plan(
+    circuit: Annotated[str, typer.Argument(help="OpenQASM 2 or 3 file.")],
+    device: DeviceOption = DEFAULT_DEVICE,
+    shots: Annotated[
+        int | None,
+        typer.Option("--shots", "-n", help="Shots; with --pauli: trajectories. Default 1024."),
+    ] = None,
+    pauli: Annotated[
+        list[str] | None,
+        typer.Option("--pauli", help="Ask about expectation values instead; may be repeated."),
+    ] = None,
+    tolerance: Annotated[
+        float | None, typer.Option("--tolerance", help="Largest stated error that is accepted.")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", help="Limit of the predicted time.")
+    ] = None,
+    memory: Annotated[
+        float | None, typer.Option("--memory", help="Limit in GiB; default: 70 % of what is free.")
+    ] = None,
+    engine: EngineOption = "auto",
+    layout: LayoutOption = None,
+    decoupling: DecouplingOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say which engine would run a circuit, why, and what every other one would cost."""
+    from qdt_emu.twin import Twin
+
+    twin = Twin.load(device)
+    with _busy(f"Planning for {twin.name}", quiet=as_json):
+        found = twin.plan(
+            Path(circuit),
+            pauli or None,
+            shots=shots,
+            engine=engine,
+            options=_options(layout, decoupling),
+            memory=None if memory is None else int(memory * 2**30),
+            seconds=seconds,
+            tolerance=tolerance,
+        )
+    if as_json:
+        _print_json(_finite(found.to_dict()))
+    else:
+        heads = ["", "engine", "settings", "seconds", "MiB", "error", "how known", "why"]
+        qubits = [part.qubits for part in found.parts]
+        title = f"{Path(circuit).stem} on {twin.name}: {qubits[0] if qubits else 0} qubits"
+        more = f" (the largest of {len(qubits)} independent parts)" if len(qubits) > 1 else ""
+        _table(title + more, heads, [_plan_row(a) for a in found.alternatives])
+        _say(found.refusal or f"{found.engine}: {found.reason}")
+    if found.refusal:
+        raise typer.Exit(2)
+
+
+def _plan_row(a: Any) -> list[str]:
+    asked = a.seconds > 0 or not a.refused
+    figures = [f"{a.seconds:.2g}", f"{a.bytes / 2**20:.3g}", f"{a.truncation:.2g}"]
+    if a.standard_error:
+        figures[2] += f" ± {a.standard_error:.2g}"
+    shown = figures if asked else ["", "", ""]
+    return ["->" if a.chosen else "", a.engine, a.settings, *shown, a.source, a.why]
+
+
+def _finite(data: Any) -> Any:
+    """Return the same with infinite numbers as text: JSON has none."""
+    if isinstance(data, dict):
+        return {k: _finite(v) for k, v in data.items()}
+    if isinstance(data, list):
+        return [_finite(v) for v in data]
+    return _num(data) if isinstance(data, float) else data
 
 
 @app.command()

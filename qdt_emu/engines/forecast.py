@@ -1,7 +1,7 @@
 """What a run would cost, asked for its own sake."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from qdt_emu.circuit import NoisyCircuit
 from qdt_emu.engines.engine import Engine
-from qdt_emu.engines.planner_task import Itinerary
-from qdt_emu.engines.run import itinerary
+from qdt_emu.engines.planner_cost import planned, stabilizer, statevector
+from qdt_emu.engines.planner_task import Itinerary, Task
+from qdt_emu.engines.run import ENGINES, itinerary, named
 from qdt_emu.engines.run_parts import Limits, sample_parts, value_parts
 from qdt_emu.result import Alternative
 
@@ -90,8 +91,8 @@ def forecast_samples(
     circuit: NoisyCircuit, *, shots: int, engine: str | Engine[Any], limits: Limits
 ) -> Forecast:
     """Return what `run.sample` with the same arguments would cost."""
-    parts = sample_parts(circuit, shots=shots, limits=limits)
-    return _forecast([itinerary(p.circuit, p.task, engine) for p in parts])
+    parts = sample_parts(circuit, shots=shots, limits=limits.now())
+    return _forecast([_compared(p.circuit, p.task, engine) for p in parts])
 
 
 def forecast_values(
@@ -104,8 +105,21 @@ def forecast_values(
     limits: Limits,
 ) -> Forecast:
     """Return what `run.estimate` with the same arguments would cost."""
-    parts = value_parts(circuit, paulis, readout, shots=shots, limits=limits)
-    return _forecast([itinerary(p.circuit, p.task, engine) for p in parts])
+    parts = value_parts(circuit, paulis, readout, shots=shots, limits=limits.now())
+    return _forecast([_compared(p.circuit, p.task, engine) for p in parts])
+
+
+def _compared(circuit: NoisyCircuit, task: Task, engine: str | Engine[Any]) -> Itinerary:
+    """Return the plan that a run would follow, with the own plans of engines it would not ask."""
+    found = itinerary(circuit, task, engine)
+    asked = {c.engine.name for c in found.candidates}
+    known = {"stabilizer": stabilizer, "statevector": statevector}
+    others = [
+        known[name](circuit, task) if name in known else planned(named(name), circuit, task)
+        for name in ENGINES
+        if name not in asked
+    ]
+    return replace(found, candidates=(*found.candidates, *others))
 
 
 def _forecast(parts: Sequence[Itinerary]) -> Forecast:

@@ -9,11 +9,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any
 
 from qdt_emu.circuit import NoisyCircuit
 from qdt_emu.engines import planner_pilot as pilot
 from qdt_emu.engines.density import Density
+from qdt_emu.engines.engine import Engine
 from qdt_emu.engines.planner_cost import density, stabilizer, statevector
+from qdt_emu.engines.planner_states import FAMILIES, states
 from qdt_emu.engines.planner_task import Candidate, Itinerary, Task
 from qdt_emu.engines.statevector import Statevector
 
@@ -23,6 +26,7 @@ WORTH = 1.0  # s more that an exact answer is worth, where no tolerance is asked
 QUICK = 0.02  # s; an exact answer at this cost is taken without asking further
 SHARE = 0.25  # of the cheapest certain run, that asking another engine may cost
 PILOT_SECONDS = 2.0  # of one pilot run, at most
+LONG_PILOT_SECONDS = 10.0  # where no engine is known that would do
 PATIENCE = 60.0  # s that an answer of any quality may take, where the aim is out of reach
 SMALL = 12  # qubits up to which the exact engine is asked first
 PLANNING = 2e-4  # s per operation to plan a state
@@ -69,7 +73,21 @@ def _samples(circuit: NoisyCircuit, task: Task) -> list[Candidate]:
     cost = PLANNING * len(circuit.structure.operations)
     for ask in (density, statevector):
         found.append(_if_worth(ask, circuit, task, cost, _best(found, task)))
-    return found
+    return found + _networks(circuit, task, found)
+
+
+def _networks(circuit: NoisyCircuit, task: Task, found: list[Candidate]) -> list[Candidate]:
+    """Return the candidates of tensor networks, where asking them is worth it."""
+    more: list[Candidate] = []
+    for family in FAMILIES:
+        best = min(_best([*found, *more], task), task.seconds)
+        cost = family.planning * len(circuit.structure.operations)
+        if cost > SHARE * best:
+            more.append(_unasked(family.engine, cost))
+            continue
+        patience = _patience([*found, *more], task)
+        more += states(family, circuit, task, aim=_aim(task), patience=patience)
+    return more
 
 
 def _values(circuit: NoisyCircuit, task: Task) -> list[Candidate]:
@@ -87,7 +105,7 @@ def _values(circuit: NoisyCircuit, task: Task) -> list[Candidate]:
     patience = SHARE * min(_best(found, task), task.seconds)
     found.append(pilot.contraction(circuit, task, patience=patience))
     found.append(stabilizer(circuit, task))
-    return found
+    return found + _networks(circuit, task, found)
 
 
 def _aim(task: Task) -> float:
@@ -96,7 +114,10 @@ def _aim(task: Task) -> float:
 
 
 def _patience(found: list[Candidate], task: Task) -> float:
-    return min(PILOT_SECONDS, SHARE * _best(found, task), task.seconds)
+    """Return the seconds that one more pilot run may take: more where nothing is good enough."""
+    best = _best(found, task)
+    most = PILOT_SECONDS if math.isfinite(best) else LONG_PILOT_SECONDS
+    return min(most, SHARE * best, SHARE * task.seconds)
 
 
 def _best(found: list[Candidate], task: Task) -> float:
@@ -114,8 +135,12 @@ def _if_worth(
     """Return a candidate, unless finding out what it costs is too dear beside the best so far."""
     if cost <= SHARE * best:
         return ask(circuit, task)
-    engine = Density() if ask is density else Statevector()
-    return Candidate(engine, 0.0, 0, refusal=f"Planning it would take about {cost:.2g} s.")
+    return _unasked(Density() if ask is density else Statevector(), cost)
+
+
+def _unasked(engine: Engine[Any], cost: float) -> Candidate:
+    why = f"Planning it would take about {cost:.2g} s, so it was not asked."
+    return Candidate(engine, 0.0, 0, refusal=why)
 
 
 def _over(candidate: Candidate, task: Task) -> str:
@@ -153,7 +178,7 @@ def _choose(found: list[Candidate], task: Task, qubits: int) -> Itinerary:
     if not able:
         return Itinerary(qubits, everything, None, _nobody(found, qubits))
     if good := _good(able, task):
-        best = min(good, key=lambda c: _price(c, task))
+        best = min(good, key=lambda c: (_price(c, task), c.stated(task)))
         return Itinerary(qubits, everything, best, _reason(best, good, task))
     if task.tolerance is not None:
         return Itinerary(qubits, everything, None, _too_loose(able, task))

@@ -28,6 +28,7 @@ from qdt_emu.kernels.statevector import LANES
 
 DENSITY_WIDTH = 16  # qubits at a time; 4^16 numbers are 34 GB
 SCAN = 30.0  # flops per amplitude and string, reading a final state
+FEWEST = 128  # trajectories of an answer at a tolerance
 DRAW = 2e-7  # s per shot: random numbers, grouping, writing the record
 
 
@@ -129,7 +130,7 @@ def _enough(task: Task, spread: float) -> int:
     """Return how many trajectories keep two standard errors within the tolerance."""
     if not (task.strings and task.more_shots and task.tolerance):
         return task.shots
-    return max(task.shots, math.ceil((1.1 * SIGMAS * spread / task.tolerance) ** 2))
+    return max(FEWEST, math.ceil((1.1 * SIGMAS * spread / task.tolerance) ** 2))
 
 
 def stabilizer(circuit: NoisyCircuit, task: Task) -> Candidate:

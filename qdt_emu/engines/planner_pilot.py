@@ -81,18 +81,19 @@ def pauli(circuit: NoisyCircuit, task: Task, *, aim: float, patience: float) -> 
         )
         if found.truncation <= aim:
             return
-        if len(used) > 1 and _needed(bounds, used, aim) > used[-1] / 10:
-            break
-    if len(used) > 1:
-        threshold = _needed(bounds, used, aim)
-        if threshold >= SMALLEST_THRESHOLD:
-            yield Candidate(
-                replace(engine, threshold=threshold),
-                fixed + _next(costs, used, threshold),
-                plan.bytes,
-                MARGIN * aim,
-                source="extrapolated",
-            )
+        if len(used) > 1:
+            needed = _needed(bounds, used, aim)
+            far = needed < SMALLEST_THRESHOLD or _next(costs, used, needed) > LONGEST
+            if far or needed > used[-1] / 10:
+                break
+    if len(used) > 1 and (threshold := _needed(bounds, used, aim)) >= SMALLEST_THRESHOLD:
+        yield Candidate(
+            replace(engine, threshold=float(f"{threshold:.2g}")),
+            fixed + _next(costs, used, threshold),
+            plan.bytes,
+            MARGIN * aim,
+            source="extrapolated",
+        )
 
 
 def _fitting(engine: Pauli, circuit: NoisyCircuit, task: Task) -> Pauli:

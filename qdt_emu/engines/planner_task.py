@@ -129,6 +129,8 @@ class Itinerary:
             return ""
         if candidate.truncation > best.truncation and candidate.seconds <= best.seconds:
             return f"its cuts may cost up to {candidate.truncation:.2g}"
+        if candidate.seconds <= best.seconds and candidate.source == "plan":
+            return f"not compared: '{best.engine.name}' is quick enough"
         if candidate.stderr > best.stderr and candidate.seconds <= best.seconds:
             return "trajectories add a standard error"
         return "slower"

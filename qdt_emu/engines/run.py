@@ -11,8 +11,12 @@ from numpy.typing import NDArray
 
 from qdt_emu.circuit import Kind, NoisyCircuit, Structure
 from qdt_emu.engines.contraction import Contraction
+from qdt_emu.engines.crosscheck import Check, crosscheck
 from qdt_emu.engines.density import Density
 from qdt_emu.engines.engine import Engine, Expectations, Records
+from qdt_emu.engines.mpo import Mpo
+from qdt_emu.engines.mps import MPS
+from qdt_emu.engines.network import Network
 from qdt_emu.engines.pauli import Pauli
 from qdt_emu.engines.planner import plan_run
 from qdt_emu.engines.planner_cost import planned
@@ -31,6 +35,9 @@ ENGINES: dict[str, Callable[[], Engine[Any]]] = {
     "pauli": Pauli,
     "stabilizer": Stabilizer,
     "contraction": Contraction,
+    "mps": MPS,
+    "mpo": Mpo,
+    "network": Network,
 }
 ANY = Limits()
 ATTEMPTS = 3  # at a tolerance, each with finer settings
@@ -84,7 +91,7 @@ class Done(Generic[Outcome]):
     plan: Itinerary
     ran: Candidate
     outcome: Outcome
-    notes: tuple[str, ...] = ()
+    check: Check | None
 
 
 def sample(
@@ -111,7 +118,10 @@ def sample(
         state = prepared(chosen.engine, own.structure)
         records = chosen.engine.sample(state, own.values, shots=shots, seed=seed_k)
         bits[:, list(part.clbits)] = records.bits
-        done.append(Done(plan, chosen, records))
+        check = crosscheck(chosen, own, part.task, seed_k)
+        if check and check.excess:
+            records = replace(records, truncation=records.truncation + check.excess)
+        done.append(Done(plan, chosen, records, check))
     account = replace(_account(done, begin, before), shots=shots)
     _within(limits, account.truncation, account)
     return bits, account
@@ -180,7 +190,11 @@ def _estimate_part(
         if (better := finer(chosen, stated, task)) is None:
             break
         chosen, found = better, _run(better, circuit, task, seed)
-    return Done(plan, chosen, found)
+    check = crosscheck(chosen, circuit, task, seed)
+    if check and check.excess:
+        wider = _bounds(found) + check.excess
+        found = replace(found, bounds=wider, truncation=float(wider.max(initial=0.0)))
+    return Done(plan, chosen, found, check)
 
 
 def _run(chosen: Candidate, circuit: NoisyCircuit, task: Task, seed: int) -> Expectations:
@@ -248,6 +262,6 @@ def _account(done: Sequence[Done[Any]], begin: float, misses_before: int) -> Acc
         bytes=max((part.ran.bytes for part in done), default=0),
         truncation=sum(part.outcome.truncation for part in done),
         details=details,
-        notes=tuple(dict.fromkeys(note for part in done for note in part.notes)),
+        notes=tuple(dict.fromkeys(str(part.check) for part in done if part.check)),
         alternatives=largest.plan.alternatives if largest else (),
     )
