@@ -122,7 +122,8 @@ def test_error_falls_with_the_bond():
 def test_truncation_keeps_the_trace_and_one_sided_operators():
     """The trace of a heavily cut state, and a cut's marginals, to rounding."""
     structure, values = unmeasured(12, 8)
-    found = estimate(Mpo(max_bond=8), structure, values, np.full((1, 12), 3, np.uint8))
+    engine = Mpo(max_bond=8, picture="schroedinger")
+    found = estimate(engine, structure, values, np.full((1, 12), 3, np.uint8))
     assert found.details["mpo dropped"] > 1e-3
     assert found.details["mpo trace drift"] < 1e-8
     rng = np.random.default_rng(0)
@@ -183,9 +184,7 @@ def test_both_pictures_agree_within_their_bounds_on_forty_qubits():
     paulis = np.zeros((6, 40), np.uint8)
     for row in paulis:
         row[rng.integers(0, 38) + np.arange(2)] = rng.integers(1, 4, 2)
-    one, two = (
-        estimate(Mpo(max_bond=32, picture=p), structure, values, paulis) for p in PICTURES
-    )
+    one, two = (estimate(Mpo(max_bond=32, picture=p), structure, values, paulis) for p in PICTURES)
     assert one.details["mpo picture"] == "schroedinger"
     assert two.details["mpo picture"] == "heisenberg"
     assert np.all(abs(one.values - two.values) <= one.bounds + two.bounds)

@@ -8,6 +8,7 @@ import pytest
 from qdt_emu.circuit import Kind, Operation, Structure, Values
 from qdt_emu.engines.density import Density, probabilities
 from qdt_emu.engines.mpo import Mpo
+from qdt_emu.engines.mpo_evolve import bound, state
 from qdt_emu.engines.mpo_program import recorded
 from tests.engines.density_oracle import random_unitary
 
@@ -22,7 +23,9 @@ class Writer:
     def __init__(self, rng, n, noise):
         self.rng, self.n, self.noise = rng, n, noise
         self.ops = []
-        self.tables = {k: [] for k in ("unitaries1", "unitaries2", "relaxation", "pauli1", "pauli2")}
+        self.tables = {
+            k: [] for k in ("unitaries1", "unitaries2", "relaxation", "pauli1", "pauli2")
+        }
 
     def add(self, kind, table, qubits, numbers):
         self.ops.append(Operation(kind, qubits, len(self.tables[table])))
@@ -101,8 +104,8 @@ def errors(picture, bond, seeds):
 @pytest.mark.parametrize(
     ("picture", "bond", "count"),
     [
-        ("schroedinger", 8, 12),
-        ("heisenberg", 8, 12),
+        ("schroedinger", 8, 6),
+        ("heisenberg", 8, 6),
         pytest.param("schroedinger", 16, 200, marks=pytest.mark.slow),
         pytest.param("heisenberg", 16, 200, marks=pytest.mark.slow),
         pytest.param("schroedinger", 32, 200, marks=pytest.mark.slow),
@@ -113,8 +116,6 @@ def test_stated_error_covers_the_true_one(picture, bond, count):
     """In at least 95 % of circuits; fixed seeds, which the factors have not seen."""
     true, stated = errors(picture, bond, range(10_000, 10_000 + count))
     assert np.mean(true > 1e-7) > 0.4  # the bond did cut
-    print(picture, bond, "covered", np.mean(true <= stated + 1e-12), "cut", np.mean(true > 1e-7))
-    print("ratio", np.median((stated / true)[true > 1e-7]), "median", np.median(true))
     assert np.mean(true <= stated + 1e-12) >= 0.95
 
 
@@ -136,8 +137,6 @@ def test_stated_distance_of_samples_covers_the_true_one(bond, count):
 
 def dense(engine, structure, values):
     """The law that `sample` draws from, axes in the order of the sites."""
-    from qdt_emu.engines.mpo_evolve import bound, state
-
     prog, _ = recorded(structure)
     n = structure.n_qubits
     train, _ = state(bound(prog, values), np.ones(n, bool), engine.max_bond, engine.cutoff)
