@@ -26,6 +26,7 @@ from qdt_emu.engines.network_run import (
     judged,
     pulled_values,
 )
+from qdt_emu.engines.network_shots import Shots
 from qdt_emu.engines.network_state import Graph, GraphState
 from qdt_emu.engines.unravel import Bound, Step, bind, program, trajectory
 from qdt_emu.errors import InputError
@@ -64,19 +65,28 @@ class Network:
         max_bond: Largest bond dimension.
         cutoff: Schmidt coefficients below this ratio to the largest are dropped.
         loops: Whether expectation values are corrected for loops, one at a time.
+        message_bond: Bond of what stands for the qubits not yet drawn when bits are drawn; 1 is
+            enough where loops are long.
         threads: Number of threads, None for one per core. Results do not depend on it.
+        device: None for NumPy; 'cpu' or 'gpu' evolves trajectories of shots in batches with JAX.
     """
 
     max_bond: int = 16
     cutoff: float = 1e-5
     loops: bool = True
+    message_bond: int = 1
     threads: int | None = None
+    device: str | None = None
 
     def __post_init__(self) -> None:
         if self.max_bond < 2:
             raise InputError(f"`max_bond` must be at least 2, but is {self.max_bond!r}.")
         if not 0 <= self.cutoff < 0.1:
             raise InputError(f"`cutoff` must be in [0, 0.1), but is {self.cutoff!r}.")
+        if self.message_bond < 1:
+            raise InputError(f"`message_bond` must be at least 1, but is {self.message_bond!r}.")
+        if self.device not in (None, "cpu", "gpu"):
+            raise InputError(f"`device` must be None, 'cpu' or 'gpu', but is {self.device!r}.")
         if self.threads is not None and self.threads < 1:
             raise InputError(f"`threads` must be at least 1 or None, but is {self.threads!r}.")
 
@@ -144,8 +154,18 @@ class Network:
         return _summary(found)
 
     def sample(self, state: Prepared, values: Values, /, *, shots: int, seed: int) -> Records:
-        """Return `shots` classical records, each from its own trajectory."""
-        raise NotImplementedError
+        """Return `shots` classical records, each from its own trajectory.
+
+        Error:
+            `truncation` estimates the total variation distance from the law of the records: what
+            cut bonds may do, and how far the drawing is from the state's own probabilities.
+        """
+        structure = state.structure
+        bound = bind(_program(structure), values)
+        cut = Cut(self.max_bond, self.cutoff)
+        shares = Shots(cut, self.message_bond, self.workers(shots), self.device)
+        with threadpool_limits(limits=1, user_api="blas"):
+            return shares.records(structure, bound, values, shots=shots, seed=seed)
 
     def workers(self, tasks: int) -> int:
         """Return the number of threads for so many tasks."""

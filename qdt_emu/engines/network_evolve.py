@@ -4,12 +4,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import isqrt, log
+from typing import Any
 
 import numpy as np
 
 from qdt_emu.engines.network_state import Array, GraphState
 from qdt_emu.errors import InputError
+from qdt_emu.kernels.network_update import closed, opened, update
 
+Side = tuple[Array, Array, Array]
 RANK = 500.0  # factors of an operator below so many roundings of the largest are left out
 SETTLED = 1e-12  # change of a bond's density matrix, largest entry, at which re-gauging stops
 
@@ -29,6 +32,13 @@ class Factors:
     right: Array
     left_gram: Array
     right_gram: Array
+
+    def like(self, dtype: np.dtype[Any]) -> "Factors":
+        """Return the factors in a precision."""
+        if self.left.dtype == dtype:
+            return self
+        parts = (self.left, self.right, self.left_gram, self.right_gram)
+        return Factors(*(x.astype(dtype) for x in parts))
 
 
 def factor(matrix: Array) -> Factors:
@@ -179,13 +189,22 @@ class Work:
                 f"A two-site operator must act on a bond of the graph, but sites {a} and {b} share "
                 f"none. Add the edge to the graph or route with swaps."
             )
-        x, w = self._open(a, edge)
-        y, v = self._open(b, edge)
-        left, right, kept, dropped, norm = cut(
-            (x, w), (y, v), self.weights[edge], factors, max_bond, cutoff
+        self._cut(a, b, edge, factors, max_bond, cutoff)
+
+    def _cut(
+        self, a: int, b: int, edge: int, factors: Factors, max_bond: int, cutoff: float
+    ) -> None:
+        """Put factors on a bond and cut it."""
+        left, right = self._open(a, edge), self._open(b, edge)
+        dtype = np.result_type(left[0], right[0])
+        if np.iscomplexobj(factors.left) and dtype.kind != "c":
+            dtype = np.result_type(dtype, np.complex64)
+        left, right = (_as(dtype, *left), _as(dtype, *right))
+        new_left, new_right, kept, dropped, norm = cut(
+            left, right, self.weights[edge], factors.like(dtype), max_bond, cutoff
         )
-        self._close(a, edge, left)
-        self._close(b, edge, right)
+        self._close(a, edge, new_left)
+        self._close(b, edge, new_right)
         self.weights[edge] = kept
         self.log_norm += log(norm)
         self.log_fidelity += log1m(dropped)
@@ -216,45 +235,35 @@ class Work:
                     continue
                 seen.add(edge)
                 there = self.graph.neighbour(here, edge)
-                x, w = self._open(here, edge)
-                gram = x.reshape(len(x), -1, d)
-                gram = np.ascontiguousarray((gram * w[:, None, None]).transpose(0, 2, 1))
-                gram = gram.reshape(-1, gram.shape[-1])
-                off = gram.conj().T @ gram
+                _, gram = opened(*self._open(here, edge))
+                bond = len(gram) // d
+                off = np.einsum("ipjp->ij", gram.reshape(bond, d, bond, d)) - np.eye(bond)
                 s = self.weights[edge]
-                if np.abs(s[:, None] * (off - np.eye(len(off))) * s).max() <= tolerance:
+                if np.abs(s[:, None] * off * s).max() <= tolerance:
                     continue
-                y, v = self._open(there, edge)
-                left, right, kept, dropped, norm = cut(
-                    (x, w), (y, v), self.weights[edge], unit, len(off), cutoff
-                )
-                self._close(here, edge, left)
-                self._close(there, edge, right)
-                self.weights[edge] = kept
-                self.log_norm += log(norm)
-                self.log_fidelity += log1m(dropped)
+                self._cut(here, there, edge, unit, bond, cutoff)
                 front.append(there)
 
-    def _open(self, site: int, edge: int) -> tuple[Array, Array]:
-        """Return the tensor as (other bonds, bond * d) and the other bonds' weights."""
+    def _open(self, site: int, edge: int) -> Side:
+        """Return the tensor as (before, bond, after, d), and the weights before and after."""
         legs = self.graph.legs[site]
         tensor = self.tensors[site]
         axis = legs.index(edge)
-        moved = tensor if axis == len(legs) - 1 else np.moveaxis(tensor, axis, -2)
-        w = outer([self.weights[k] for k in legs if k != edge], tensor)
-        return moved.reshape(len(w), -1), w
+        before = outer([self.weights[k] for k in legs[:axis]], tensor)
+        after = outer([self.weights[k] for k in legs[axis + 1 :]], tensor)
+        shape = (len(before), tensor.shape[axis], len(after), tensor.shape[-1])
+        return np.ascontiguousarray(tensor).reshape(shape), before, after
 
-    def _close(self, site: int, edge: int, matrix: Array) -> None:
-        """Put (other bonds, new bond, d) back in place."""
+    def _close(self, site: int, edge: int, tensor: Array) -> None:
+        """Put (before, new bond, after, d) back in place."""
         legs = self.graph.legs[site]
-        shape = [len(self.weights[k]) for k in legs if k != edge]
-        tensor = matrix.reshape(*shape, *matrix.shape[1:])
-        self.tensors[site] = np.moveaxis(tensor, -2, legs.index(edge))
+        shape = [tensor.shape[1] if k == edge else len(self.weights[k]) for k in legs]
+        self.tensors[site] = tensor.reshape(*shape, tensor.shape[-1])
 
 
 def cut(
-    left: tuple[Array, Array],
-    right: tuple[Array, Array],
+    left: Side,
+    right: Side,
     weight: Array,
     factors: Factors,
     max_bond: int,
@@ -263,7 +272,7 @@ def cut(
     """Return two sites after an operator between them, with the bond cut.
 
     Args:
-        left: Tensor (others, bond * d) without weights, and the weights of the others (others,).
+        left: Tensor (before, bond, after, d) without weights, weights (before,) and (after,).
         right: The same of the second site.
         weight: Of the bond between them.
         factors: The operator.
@@ -271,91 +280,57 @@ def cut(
         cutoff: Ratio of Schmidt coefficients to the largest below which they are dropped.
 
     Returns:
-        Both tensors (others, new bond, d), the new weights, the discarded share of the squared
-        norm, and the norm that was taken out.
+        Both tensors (before, new bond, after, d), the new weights, the discarded share of the
+        squared norm, and the norm that was taken out.
+
+    Error:
+        Gram matrices leave the rounding over the smallest ratio kept in the state; where that
+        would be more than 1e-11 (single precision 2e-5), QR and SVD take over.
     """
-    bond, d, rank = len(weight), factors.left.shape[-1], len(factors.left)
-    spread = np.tile(weight, rank)
-    first = _attached(left, factors.left_gram, bond, d)
-    second = _attached(right, factors.right_gram, bond, d)
-    found = _by_gram(first, second, spread, max_bond, cutoff)
-    if found is None:
-        found = _by_qr(
-            _attach(left, factors.left, bond), _attach(right, factors.right, bond), spread,
-            max_bond, cutoff,
-        )  # fmt: skip
-    p, q, values, total = found
+    steep = np.finfo(weight.dtype).eps ** (1 / 3)
+    both = (factors.left, factors.right, factors.left_gram, factors.right_gram)
+    done, x, y, values, total = update(left, right, weight, both, max_bond, cutoff, steep)
+    if not done:
+        spread = np.tile(weight, len(factors.left))
+        a, b = _attach(left, factors.left), _attach(right, factors.right)
+        p, q, values, total = _by_qr(a, b, spread, max_bond, cutoff)
+        x = closed(_flat(left[0]), p, factors.left, len(left[1]), len(left[2]))
+        y = closed(_flat(right[0]), q, factors.right, len(right[1]), len(right[2]))
     kept = float(values @ values)
     norm = kept**0.5
-    new_left = (left[0] @ _spread(p, factors.left, bond)).reshape(len(left[0]), -1, d)
-    new_right = (right[0] @ _spread(q, factors.right, bond)).reshape(len(right[0]), -1, d)
-    return new_left, new_right, values / norm, max(0.0, 1 - kept / total), norm
+    return x, y, values / norm, max(0.0, 1 - kept / total), norm
 
 
-def _attached(side: tuple[Array, Array], gram: Array, bond: int, d: int) -> Array:
-    """Return the Gram matrix of a site with the operator's factors on its bond."""
-    x = side[0] * side[1][:, None]
-    rank = isqrt(len(gram))
-    n = (x.conj().T @ x).reshape(bond, d, bond, d).transpose(1, 3, 0, 2).reshape(d * d, -1)
-    m = (gram @ n).reshape(rank, rank, bond, bond).transpose(0, 2, 1, 3)
-    return m.reshape(rank * bond, rank * bond)
+def _flat(tensor: Array) -> Array:
+    """Return (before, bond, after, d) as (before * after, bond * d)."""
+    b, bond, a, d = tensor.shape
+    return np.ascontiguousarray(tensor.transpose(0, 2, 1, 3)).reshape(b * a, bond * d)
 
 
-def _by_gram(
-    first: Array, second: Array, spread: Array, max_bond: int, cutoff: float
-) -> tuple[Array, Array, Array, float] | None:
-    """Return both projectors, the Schmidt coefficients kept and the squared norm of all.
-
-    With first = L L^dag and Y = S second^* S, S the weights, the eigenvectors U and eigenvalues s^2
-    of L^dag Y L give the projectors Y L U / s^2 and S (L U)^* / s. None where that loses digits.
-    """
-    try:
-        low = np.linalg.cholesky(first)
-    except np.linalg.LinAlgError:
-        return None
-    middle = (spread[:, None] * spread) * second.conj()
-    middle_low = middle @ low
-    squares, u = np.linalg.eigh(low.conj().T @ middle_low)
-    top = squares[-1]
-    room = min(max_bond, int(np.count_nonzero(squares > cutoff**2 * top)))
-    squares_kept = squares[: -room - 1 : -1]
-    # The state is off by the rounding over this ratio: 1e-11 in double precision at the limit.
-    if not squares_kept[-1] > np.finfo(squares.dtype).eps ** (2 / 3) * top:
-        return None
-    u = u[:, : -room - 1 : -1]
-    values = np.sqrt(squares_kept)
-    p = middle_low @ (u / squares_kept)
-    q = spread[:, None] * (low @ (u / values)).conj()
-    return p, q, values, float(squares.sum())
-
-
-def _attach(side: tuple[Array, Array], factors: Array, bond: int) -> Array:
+def _attach(side: Side, factors: Array) -> Array:
     """Return a site with weights and the operator's factors on its bond: (others * d, rank * D)."""
-    d = factors.shape[-1]
-    x = (side[0] * side[1][:, None]).reshape(-1, bond, d)
-    grown = np.einsum("rxp,lip->lxri", factors, x)
-    return grown.reshape(len(x) * d, -1)
+    tensor, before, after = side
+    weighted = tensor * before[:, None, None, None] * after[:, None]
+    grown = np.einsum("rxp,biap->baxri", factors, weighted)
+    return grown.reshape(-1, len(factors) * tensor.shape[1])
+
+
+def _as(dtype: np.dtype[Any], tensor: Array, before: Array, after: Array) -> Side:
+    """Return a side with its tensor in a precision."""
+    return tensor if tensor.dtype == dtype else tensor.astype(dtype), before, after
 
 
 def _by_qr(
     a: Array, b: Array, spread: Array, max_bond: int, cutoff: float
 ) -> tuple[Array, Array, Array, float]:
-    """Return the same as `_by_gram`, without squaring: good to all digits."""
+    """Return projectors, Schmidt coefficients kept and squared norm of all, to all digits."""
     r, t = np.asarray(np.linalg.qr(a, mode="r")), np.asarray(np.linalg.qr(b, mode="r"))
     u, s, v = np.linalg.svd((r * spread) @ t.T, full_matrices=False)
     room = max(1, min(max_bond, int(np.count_nonzero(s > cutoff * s[0]))))
-    values = s[:room]
+    values = s[:room].copy()
     p = spread[:, None] * (t.T @ (v[:room].conj().T / values))
     q = spread[:, None] * (r.T @ (u[:, :room].conj() / values))
     return p, q, values, float(s @ s)
-
-
-def _spread(projector: Array, factors: Array, bond: int) -> Array:
-    """Return operator factors and projector as one matrix (bond * d, new bond * d)."""
-    rank, d, _ = factors.shape
-    rows = factors.reshape(rank, d * d).T @ projector.reshape(rank, -1)
-    both = rows.reshape(d, d, bond, -1).transpose(2, 1, 3, 0)
-    return both.reshape(bond * d, -1)
 
 
 @lru_cache(maxsize=8)
