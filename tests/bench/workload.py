@@ -5,10 +5,12 @@ import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import rustworkx as rx
 from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter
 
-from qdt_emu import Twin
-from qdt_emu.device import Device
+from qdt_emu import Options, Twin
+from qdt_emu.device import Device, Policy
 from qdt_emu.errors import InputError
 
 
@@ -61,6 +63,38 @@ def brick(twin: Twin, n: int, layers: int, *, seed: int = 1) -> QuantumCircuit:
             name, pair = _entangler(twin.device, *qubits[k : k + 2])
             getattr(circuit, name)(*pair)
     circuit.measure(qubits, range(n))
+    return circuit
+
+
+def whole_chip(name: str, *, zz: bool = True) -> Twin:
+    """Return a processor with all its couplers: what is not calibrated gets the median."""
+    return Twin.load(name, policy=Policy(uncalibrated="impute", zz=zz))
+
+
+def in_place(device: Device) -> Options:
+    """Return options that put qubit k of a circuit on qubit k of the device."""
+    return Options(layout=tuple(range(device.n_qubits)))
+
+
+def kicked(device: Device, steps: int, *, measured: bool) -> QuantumCircuit:
+    """Return the kicked Ising circuit on all qubits of a device, its angle `theta` free.
+
+    A step is RX(theta) on all qubits and RZZ(-pi/2) on all couplers, which run in as many layers
+    as a qubit has couplers at most (three on heavy-hexagons): the colours of the bipartite graph.
+    """
+    graph = rx.PyGraph()
+    graph.add_nodes_from(range(device.n_qubits))
+    graph.add_edges_from([(a, b, None) for a, b in device.couplers])
+    colour = rx.graph_bipartite_edge_color(graph)
+    order = sorted(range(len(device.couplers)), key=lambda k: colour[k])
+    theta, n = Parameter("theta"), device.n_qubits
+    circuit = QuantumCircuit(n, n if measured else 0, name=f"kicked_ising_{steps}")
+    for _ in range(steps):
+        circuit.rx(theta, range(n))
+        for k in order:
+            circuit.rzz(-np.pi / 2, *device.couplers[k])
+    if measured:
+        circuit.measure(range(n), range(n))
     return circuit
 
 

@@ -1,0 +1,70 @@
+"""The chip-shaped state against quimb's simple update: 127 qubits, nine steps, no noise.
+
+Bars: faster than quimb at the same bond, and within 1e-3 of the exact value. Both in seconds of
+processor time; quimb's compilation is left out, ours includes a second run for the error.
+"""
+
+import time
+
+import numpy as np
+
+from qdt_emu.engines.network import Network
+from tests.bench import peers_network as peers
+from tests.bench.row import absent, faster, within
+from tests.engines import kicked_ising as ising
+
+NAME = "network"
+EXACT = {9: 0.7442229390}  # published, theta = 6 pi / 32
+
+
+def rows(*, quick: bool = False):
+    """Return the rows of this benchmark."""
+    steps, bond, repeats = (2, 4, 1) if quick else (9, 16, 3)
+    theta = 6 * np.pi / 32
+    structure, values = ising.structure(steps), ising.values(theta)
+    paulis, readout = ising.codes("Z62"), np.tile([1.0, 0.0], (ising.N, 1))
+    engine = Network(max_bond=bond, threads=1)
+
+    def ours():
+        state = engine.prepare(structure)
+        return engine.estimate(state, values, paulis, readout, shots=1, seed=0)
+
+    case = f"<Z62>, 127 qubits x {steps} kicked Ising steps, bond {bond}, no noise"
+    tools = {"ours": ours}
+    there = peers.installed("quimb")
+    if there:
+        peers.quimb_z(2, theta, 4)  # compile
+        tools["quimb"] = lambda: peers.quimb_z(steps, theta, bond)
+    answers = {name: work() for name, work in tools.items()}
+    taken = {name: [] for name in tools}
+    for _ in range(repeats):
+        for name, work in tools.items():
+            begin = time.process_time()
+            work()
+            taken[name].append(time.process_time() - begin)
+    best = {name: min(times) for name, times in taken.items()}
+    found, stated = float(answers["ours"].values[0]), answers["ours"].truncation
+    if not there:
+        return [absent(NAME, case, "quimb", peers.MISSING)]
+    tool = f"{peers.label('quimb')}, CircuitPEPSSimpleUpdate, svd:eig, 1 BLAS thread"
+    out = [
+        faster(
+            NAME, case, best["ours"], best["quimb"], None if quick else 1.0, unit="CPU s",
+            tool=tool, note="one thread each, best of turns; ours with its error",
+        )
+    ]  # fmt: skip
+    if not quick:
+        true = EXACT[steps]
+        out.append(
+            within(
+                NAME, f"{case}: error", abs(found - true), 1e-3, unit="",
+                peer=abs(answers["quimb"] - true), tool=tool,
+                accuracy=f"{found:.6f}, exact {true:.6f}, stated +-{stated:.1e}",
+            )
+        )  # fmt: skip
+    return out
+
+
+if __name__ == "__main__":
+    for row in rows():
+        print(row)
