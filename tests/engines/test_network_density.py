@@ -52,7 +52,7 @@ def test_trees_without_a_cut_are_exact(picture, lattice, n):
             prepare_density(structure), *numbers, max_bond=512, cutoff=1e-12, picture=picture
         )
         assert np.allclose(found.values, exact(*args), rtol=0, atol=1e-8)
-        assert found.truncation < 1e-4
+        assert found.truncation < 1e-6
 
 
 @pytest.mark.parametrize("lattice", LATTICES)
