@@ -19,7 +19,7 @@ from qdt_emu.engines.network_state import Array, Graph, GraphState
 
 Region = tuple[frozenset[int], frozenset[int]]
 """Sites, and the edges between them that are contracted."""
-LONGEST = 16  # sites of a loop that is corrected for; heavy-hex plaquettes have 12
+LONGEST = 64  # sites of a loop that is corrected for; heavy-hex plaquettes have 12
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,261 @@
+"""The network engine against exact engines and published values."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from qdt_emu.circuit import Condition, Kind, Operation, Structure, Values
+from qdt_emu.engines.density import Density
+from qdt_emu.engines.network import Network
+from qdt_emu.engines.statevector import Statevector
+from qdt_emu.errors import InputError
+from tests.engines import kicked_ising as ising
+from tests.engines.random_circuits import LATTICES, case
+
+Z62 = ising.codes("Z62")
+
+
+def estimate(engine, structure, values, paulis, *, readout=None, shots=1, seed=0):
+    readout = np.tile([1.0, 0.0], (structure.n_qubits, 1)) if readout is None else readout
+    state = engine.prepare(structure)
+    return engine.estimate(state, values, paulis, readout, shots=shots, seed=seed)
+
+
+def kicked(k, steps, paulis, **settings):
+    found = estimate(
+        Network(**settings), ising.structure(steps), ising.values(k * np.pi / 32), paulis
+    )
+    assert found.stderr.max() == 0
+    return found
+
+
+def quiet(circuit):
+    """The circuit without its noise."""
+    gates = tuple(op for op in circuit.structure.operations if op.kind is Kind.UNITARY)
+    values = replace(circuit.values, excited=np.zeros(circuit.structure.n_qubits))
+    return replace(circuit.structure, operations=gates), values
+
+
+@pytest.mark.parametrize(("steps", "exact"), [(1, 0.7648421872845), (2, 0.5849835714501)])
+def test_shallow_kicked_ising_is_exact(steps, exact):
+    found = estimate(Network(), ising.structure(steps), ising.values(0.7), Z62)
+    assert found.values[0] == pytest.approx(exact, abs=1e-9)
+
+
+@pytest.mark.parametrize(("k", "exact"), [(6, 0.7442229390), (3, 0.9519783258)])
+def test_nine_steps_of_127_qubits(k, exact):
+    found = kicked(k, 9, Z62)
+    assert found.values[0] == pytest.approx(exact, abs=1e-3)
+    assert abs(found.values[0] - exact) <= found.bounds[0]
+
+
+@pytest.mark.parametrize(
+    ("k", "w10", "w17"),
+    [(13, 0.5213555932, -0.3302671816), (8, -0.0128408955, -4.3617257e-05), (16, 1.0, -1.0)],
+)
+def test_strings_of_weight_ten_and_seventeen(k, w10, w17):
+    found = kicked(k, 5, ising.codes(ising.W10, ising.W17))
+    assert np.abs(found.values - [w10, w17]).max() < 1e-4
+    assert np.all(np.abs(found.values - [w10, w17]) <= found.bounds + 1e-6)
+
+
+def test_a_string_that_lives_on_loops_has_a_bound_that_says_so():
+    # Its correlations run around two plaquettes at once: the tree alone gives 0.
+    structure = ising.structure(5, last_rx=True)
+    values, paulis = ising.values(13 * np.pi / 32), ising.codes(ising.W17X)
+    found = estimate(Network(), structure, values, paulis)
+    assert abs(found.values[0] + 0.2216198099) <= found.bounds[0]
+
+
+def test_magnetisation_of_127_qubits():
+    paulis = ising.codes(*(f"Z{q}" for q in range(ising.N)))
+    found = kicked(8, 5, paulis)
+    assert found.values.mean() == pytest.approx(0.4528038692, abs=2e-4)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("lattice", ["chain", "tree", "ring"])
+def test_without_cutting_random_circuits_are_exact(seed, lattice):
+    circuit = case(seed, lattice=lattice)
+    structure, values = quiet(circuit)
+    args = (structure, values, circuit.paulis)
+    engine = Network(max_bond=64, cutoff=0.0, threads=1)
+    found = estimate(engine, *args, readout=circuit.readout)
+    exact = estimate(Statevector(precision="double"), *args, readout=circuit.readout).values
+    assert np.abs(found.values - exact).max() < (1e-10 if lattice != "ring" else 1e-4)
+
+
+def covered(seeds, max_bond):
+    """Share of strings whose error without noise is below its bound."""
+    inside, total = 0, 0
+    for seed in seeds:
+        circuit = case(seed)
+        structure, values = quiet(circuit)
+        args = (structure, values, circuit.paulis)
+        found = estimate(Network(max_bond=max_bond, threads=1), *args, readout=circuit.readout)
+        exact = estimate(Statevector(precision="double"), *args, readout=circuit.readout).values
+        inside += int(np.sum(np.abs(found.values - exact) <= found.bounds + 1e-9))
+        total += len(exact)
+    return inside / total
+
+
+def test_bounds_cover_the_error_of_cut_bonds():
+    assert covered(range(1000, 1012), 4) >= 0.95
+
+
+@pytest.mark.slow
+def test_bounds_cover_the_error_of_cut_bonds_in_many_circuits():
+    assert covered(range(1000, 1200), 4) >= 0.95
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_noisy_trajectories_agree_with_the_density_matrix(seed):
+    circuit = case(seed, lattice="chain")
+    args = (circuit.structure, circuit.values, circuit.paulis)
+    engine = Network(max_bond=32, threads=1)
+    found = estimate(engine, *args, readout=circuit.readout, shots=200, seed=seed)
+    exact = estimate(Density(), *args, readout=circuit.readout).values
+    off = np.abs(found.values - exact)
+    # Four strings at 4.9 standard errors: false alarm 4e-6; few trajectories may show no event.
+    assert np.all(off <= 4.9 * found.stderr + found.bounds + 0.01)
+
+
+def test_results_do_not_depend_on_threads():
+    circuit = case(5, lattice="tree")
+    args = (circuit.structure, circuit.values, circuit.paulis)
+    one, two = (
+        estimate(Network(threads=t), *args, readout=circuit.readout, shots=40) for t in (1, 2)
+    )
+    assert np.array_equal(one.values, two.values)
+    assert np.array_equal(one.stderr, two.stderr)
+
+
+def test_samples_have_the_law_of_the_density_matrix():
+    circuit = case(7, lattice="tree")
+    structure, values = circuit.measured(), circuit.values
+    engine = Network(max_bond=32, threads=2)
+    found = engine.sample(engine.prepare(structure), values, shots=1500, seed=1)
+    n = structure.n_qubits
+    paulis = np.zeros((n + n - 1, n), np.uint8)
+    for q in range(n):
+        paulis[q, q] = 3
+    for q in range(n - 1):
+        paulis[n + q, [q, q + 1]] = 3
+    exact = estimate(Density(), circuit.structure, values, paulis, readout=circuit.readout).values
+    signs = 1.0 - 2.0 * found.bits
+    means = np.array([signs[:, row > 0].prod(axis=1).mean() for row in paulis])
+    # 21 means at 5.2 standard errors: false alarm 4e-6.
+    spread = np.sqrt((1 - exact**2).clip(0) / 1500) + 1e-9
+    assert np.all(np.abs(means - exact) <= 5.2 * spread + 2e-3)
+    assert 0 <= found.truncation <= 1
+
+
+def test_samples_do_not_depend_on_threads_and_noiseless_shots_share_a_state():
+    circuit = case(8, lattice="ring")
+    structure, values = circuit.measured(), circuit.values
+    one, two = Network(threads=1), Network(threads=2)
+    a = one.sample(one.prepare(structure), values, shots=20, seed=3)
+    b = two.sample(two.prepare(structure), values, shots=20, seed=3)
+    assert np.array_equal(a.bits, b.bits)
+    gates, free = quiet(circuit)
+    reads = tuple(op for op in structure.operations if op.kind is Kind.MEASURE)
+    gates = replace(structure, operations=gates.operations + reads)
+    c = one.sample(one.prepare(gates), free, shots=50, seed=3)
+    assert c.details["trajectories"] == 1
+    assert json.dumps(c.details)
+
+
+def teleported():
+    """A qubit moved by measurement and correction: mid-circuit bits decide gates."""
+    h = np.array([[1, 1], [1, -1]], complex) / np.sqrt(2)
+    turn = ising.rx(0.8)
+    cz = np.diag([1, 1, 1, -1]).astype(complex)
+    ops = [
+        Operation(Kind.UNITARY, (0,), 0),
+        Operation(Kind.UNITARY, (1,), 1),
+        Operation(Kind.UNITARY, (0, 1), 0),
+        Operation(Kind.UNITARY, (0,), 1),
+        Operation(Kind.MEASURE, (0,), 0, clbit=0),
+        Operation(Kind.UNITARY, (1,), 2, conditions=(Condition((0,), 1),)),
+    ]
+    x = np.array([[0, 1], [1, 0]], complex)
+    values = replace(
+        Values.empty(2),
+        unitaries1=np.stack([turn, h, x]),
+        unitaries2=cz[None],
+        confusion=np.zeros((1, 2)),
+    )
+    return Structure(tuple(ops), 2, 1, (0, 1)), values
+
+
+def test_measured_bits_decide_gates():
+    structure, values = teleported()
+    paulis = np.array([[0, 1], [0, 2], [0, 3]], np.uint8)
+    found = estimate(Network(), structure, values, paulis, shots=20)
+    exact = estimate(Density(), structure, values, paulis).values
+    assert np.abs(found.values - exact).max() < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"max_bond": 1}, "max_bond"),
+        ({"cutoff": 0.5}, "cutoff"),
+        ({"threads": 0}, "threads"),
+        ({"message_bond": 0}, "message_bond"),
+        ({"device": "tpu"}, "device"),
+    ],
+)
+def test_wrong_settings_are_refused(settings, word):
+    with pytest.raises(InputError, match=word):
+        Network(**settings)
+
+
+def test_the_plan_names_what_does_not_fit():
+    n = 10
+    pairs = [(0, q) for q in range(1, n)] * 5
+    ops = tuple(Operation(Kind.UNITARY, pair, 0) for pair in pairs)
+    plan = Network().plan(Structure(ops, n, 0, tuple(range(n))), shots=1, paulis=1, memory=10**9)
+    assert "qubit 0 has 9 couplers" in plan.refusal
+    fine = Network().plan(ising.structure(5), shots=1, paulis=1, memory=10**9)
+    assert not fine.refusal
+    assert 0.01 < fine.seconds < 10
+
+
+def test_pauli_codes_of_the_wrong_shape_are_refused():
+    with pytest.raises(InputError, match="shape"):
+        estimate(Network(), ising.structure(1), ising.values(0.1), np.zeros((1, 3), np.uint8))
+
+
+def test_equal_settings_make_equal_engines():
+    assert Network() == Network()
+    assert hash(Network(max_bond=8)) == hash(Network(max_bond=8))
+    assert set(LATTICES) >= {"chain", "ring", "tree"}
+
+
+NINE = [
+    (8, 64, 0.4783481359), (9, 128, 0.2888529897), (10, 128, 0.1235056072),
+    (11, 128, 0.0360361524), (12, 128, 0.0075681480), (13, 128, 0.0011570122),
+    (5, 32, 0.8282237649), (7, 32, 0.6317830682), (4, 16, 0.8988220692), (1, 16, 0.9953126311),
+    (2, 16, 0.9813357592),
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("k", "max_bond", "exact"), NINE)
+def test_nine_steps_at_all_angles(k, max_bond, exact):
+    found = kicked(k, 9, Z62, max_bond=max_bond)
+    assert found.values[0] == pytest.approx(exact, abs=1e-3)
+    assert abs(found.values[0] - exact) <= found.bounds[0]
+
+
+MIX = [(1, 0.99559), (2, 0.97875), (4, 0.84941), (5, 0.79701), (6, 0.68088), (7, 0.51105)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("k", "mix"), MIX)
+def test_twenty_steps_agree_with_published_references(k, mix):
+    found = kicked(k, 20, Z62, max_bond=48)
+    assert found.values[0] == pytest.approx(mix, abs=0.01)
