@@ -1,25 +1,28 @@
 """Bits drawn from a graph tensor network, each shot with the weight that corrects it."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import NormalDist
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from qdt_emu.engines.network_boundary import no_rest, packed, rest, swept
-from qdt_emu.engines.network_state import GraphState
+from qdt_emu.engines.network_boundary import Boundary, Cut, split
+from qdt_emu.engines.network_rest import Operator, Views, rest, swept
+from qdt_emu.engines.network_state import Array, GraphState
+from qdt_emu.engines.network_sweep import Step
 from qdt_emu.errors import InputError, UnsupportedError
-from qdt_emu.kernels.boundary import amplitudes
-from qdt_emu.kernels.boundary import draw as draw_bits
 
 Floats = NDArray[np.float64]
 
 LEVELS = 4  # states of a bond that messages of rank above 1 resolve
 DRAWN = 1e-4  # share of the boundary's squared norm that one cut may leave out while drawing
-WEIGHED = 1e-8  # the same while the probability of what was drawn is computed
+WEIGHED = 1e-6  # the same while the probability of what was drawn is computed
 FINER = 4  # how much larger the boundary's bond may be then
+PIECE = 32  # shots worked on together
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +31,10 @@ class Drawn:
 
     Attributes:
         bits: Shape (shots, k), uint8.
-        log_ratio: log p(x) / q(x) of all qubits, shape (shots,): p is the squared amplitude of the
-            state's tensors without its `log_norm`, q the probability it was drawn with. NaN where
-            no weights were asked for.
+        log_ratio: log p(x) / q(x) of all qubits, shape (weighed,): p is the squared amplitude of
+            the state's tensors without its `log_norm`, q the probability it was drawn with.
         truncation: Sum over the cuts of the boundary of the share of its squared norm left out
-            while p was computed, shape (shots,).
+            while p was computed, shape (weighed,).
     """
 
     bits: NDArray[np.uint8]
@@ -67,7 +69,8 @@ def draw(
     message_bond: int = 1,
     projected_bond: int = 32,
     levels: int = LEVELS,
-    weigh: bool = True,
+    cutoff: float = DRAWN,
+    weighed: int | None = None,
     threads: int = 1,
 ) -> Drawn:
     """Return measured bits of some qubits, one row per row of random numbers.
@@ -86,7 +89,8 @@ def draw(
             drawn; 1 is a product of one message per bond, as in belief propagation.
         projected_bond: Largest bond of the drawn part; weights are computed with up to 4 times it.
         levels: States of each bond that messages of bond above 1 resolve.
-        weigh: Whether to compute `log_ratio`.
+        cutoff: Share of the boundary's squared norm that one cut may leave out while drawing.
+        weighed: How many of the first shots get a `log_ratio`; None is all of them.
         threads: Number of threads; results do not depend on it.
 
     Raises:
@@ -102,33 +106,153 @@ def draw(
     Source:
         arXiv:2507.11424; Ferris and Vidal, PRB 85, 165146 (2012), for chains and trees.
     """
-    n = state.graph.n
     _check(state, qubits, uniforms, message_bond, projected_bond, levels)
     shots = len(uniforms)
-    bits = np.zeros((shots, n), np.uint8)
-    log_q, log_p = np.zeros(shots), np.full(shots, np.nan)
-    lost = np.zeros(shots)
-    uniforms = np.ascontiguousarray(uniforms, np.float64)
+    last = shots if weighed is None else weighed
+    pieces = [slice(k, min(k + PIECE, shots)) for k in range(0, shots, PIECE)]
     with threadpool_limits(limits=1, user_api="blas"):
         ready = swept(state)
-        sites = packed(ready)
-        others = no_rest(n) if message_bond == 1 else rest(ready, message_bond, levels)
+        others = None if message_bond == 1 else rest(ready, message_bond, levels)
 
-        def work(part: slice) -> None:
-            draw_bits(sites, others, uniforms[part], DRAWN, projected_bond, bits[part], log_q[part])
-            if weigh:
-                most = FINER * projected_bond
-                amplitudes(sites, bits[part], WEIGHED, most, log_p[part], lost[part])
+        def work(piece: slice) -> tuple[NDArray[np.uint8], Floats, Floats]:
+            cut = Cut(projected_bond, cutoff)
+            bits, log_q, _ = _draw(ready.steps, ready.tensors, others, uniforms[piece], cut)
+            some = max(0, min(len(bits), last - piece.start))
+            if not some:
+                return bits, np.zeros(0), np.zeros(0)
+            finer = Cut(FINER * projected_bond, min(cutoff, WEIGHED))
+            log_p, lost = _weigh(ready.steps, ready.tensors, bits[:some], finer)
+            return bits, log_p - log_q[:some], lost
 
-        count = max(1, min(threads, shots))
-        parts = [slice(k * shots // count, (k + 1) * shots // count) for k in range(count)]
-        if count == 1:
-            work(parts[0])
+        if threads == 1 or len(pieces) < 2:
+            found = [work(piece) for piece in pieces]
         else:
-            with ThreadPoolExecutor(count) as pool:
-                list(pool.map(work, parts))
-    columns = np.array(qubits, np.int64)
-    return Drawn(np.ascontiguousarray(bits[:, columns]), log_p - log_q, lost)
+            with ThreadPoolExecutor(threads) as pool:
+                found = list(pool.map(work, pieces))
+    bits, log_ratio, lost = (np.concatenate(x) for x in zip(*found, strict=True))
+    return Drawn(np.ascontiguousarray(bits[:, list(qubits)]), log_ratio, lost)
+
+
+def _draw(
+    steps: tuple[Step, ...],
+    tensors: Sequence[Array],
+    others: list[tuple[Operator, ...]] | None,
+    uniforms: Array,
+    cut: Cut,
+) -> tuple[Array, Array, Array]:
+    """Return bits (shots, n), the log of the probability they were drawn with, and log p.
+
+    Args:
+        steps: The sweep.
+        tensors: See `Swept`.
+        others: What stands for the sites not yet drawn; None for identities.
+        uniforms: Shape (shots, n).
+        cut: Of the boundary.
+    """
+    xp, shots = cut.xp, len(uniforms)
+    boundary = Boundary(shots, cut, tensors[0].dtype)
+    views = Views(shots)
+    bits: list[Array] = [uniforms[:, 0]] * len(steps)
+    log_q = log_p = xp.zeros(shots)
+    for k, (step, tensor) in enumerate(zip(steps, tensors, strict=True)):
+        both = _projected(tensor, boundary.open(step))
+        dims = tensor.shape[1 : 1 + len(step.outer)]
+        norms = (both.real**2 + both.imag**2).sum(axis=(2, 3, 4))
+        chances = norms
+        if others is None:
+            bit = uniforms[:, step.site] < chances[1] / chances.sum(axis=0)
+            theta = xp.where(bit[:, None, None, None], both[1], both[0])
+            parts, _ = split(theta, dims, cut)
+        else:
+            flat = both.reshape(-1, *both.shape[2:])
+            halves, _ = split(flat, dims, cut)
+            chances = views.chances(others[k], boundary, step, flat, halves)
+            chances = np.where(norms > 0, np.maximum(chances, 0.0), 0.0)
+            chances = np.where(chances.sum(axis=0) > 0, chances, norms)
+            bit = uniforms[:, step.site] < chances[1] / chances.sum(axis=0)
+            rows = bit * shots + np.arange(shots)
+            theta, parts = flat[rows], [x[rows] for x in halves]
+        norm = xp.where(bit, norms[1], norms[0])
+        scale = 1 / xp.sqrt(norm)[:, None, None, None]
+        if parts:
+            parts[-1] = parts[-1] * scale
+        boundary.close(step, theta * scale, parts)
+        bits[step.site] = bit
+        log_p = log_p + xp.log(norm)
+        log_q = log_q + xp.log(xp.where(bit, chances[1], chances[0]) / chances.sum(axis=0))
+    return xp.stack(bits, axis=1).astype(np.uint8), log_q, log_p
+
+
+def draw_padded(
+    xp: ModuleType,
+    tensors: Sequence[Array],
+    weights: Sequence[Array],
+    plan: tuple[Step, ...],
+    uniforms: Array,
+    *,
+    rank: int = 16,
+) -> tuple[Array, Array]:
+    """Return the bits of one shot, (n,), and its log p / q, for any array namespace.
+
+    All shapes follow from those of the arguments and from `rank`, so that the function can be
+    traced by `jax.jit` and mapped over trajectories by `jax.vmap`. Bonds padded by zeros change
+    nothing.
+
+    Args:
+        xp: NumPy or jax.numpy.
+        tensors: One per site, as in `GraphState`.
+        weights: One per edge; in Vidal gauge they are the messages.
+        plan: `sweep(graph)`; static.
+        uniforms: Shape (n,).
+        rank: Largest bond of the boundary; static.
+
+    Error:
+        As `draw` with products of messages, and p from the same boundary as q.
+    """
+    turned = []
+    for step in plan:
+        tensor, legs = tensors[step.site], sorted(step.outer + step.inner)
+        for edge in step.outer:
+            axis = legs.index(edge)
+            tensor = tensor * weights[edge].reshape((-1,) + (1,) * (tensor.ndim - axis - 1))
+        axes = [len(legs), *(legs.index(edge) for edge in step.outer + step.inner)]
+        turned.append(xp.transpose(tensor, axes))
+    cut = Cut(rank, 0.0, xp)
+    bits, log_q, log_p = _draw(plan, turned, None, uniforms[None], cut)
+    return bits[0], (log_p - log_q)[0]
+
+
+def _projected(tensor: Array, theta: Array) -> Array:
+    """Return (bit, shots, left, outer bonds, right) from (shots, left, inner bonds, right)."""
+    shots, left, inner, right = theta.shape
+    rows = theta.swapaxes(2, 3).reshape(-1, inner) @ tensor.reshape(-1, inner).T
+    found = rows.reshape(shots, left, right, len(tensor), -1)
+    return found.transpose(3, 0, 1, 4, 2)
+
+
+def _weigh(
+    steps: tuple[Step, ...], tensors: Sequence[Array], bits: NDArray[np.uint8], cut: Cut
+) -> tuple[Floats, Floats]:
+    """Return log |<bits|state>|**2 and the shares left out, each of shape (shots,)."""
+    shots = len(bits)
+    boundary = Boundary(shots, cut, tensors[0].dtype)
+    log_p = np.zeros(shots)
+    for step, tensor in zip(steps, tensors, strict=True):
+        theta = boundary.open(step)
+        bit = bits[:, step.site]
+        if shots == 1:
+            theta = _projected(tensor[bit], theta)[0]
+        else:
+            theta = _projected(tensor, theta)[bit, np.arange(shots)]
+        norm = (theta.real**2 + theta.imag**2).sum(axis=(1, 2, 3))
+        dead = norm == 0
+        norm[dead] = 1.0
+        log_p += np.where(dead, -np.inf, np.log(norm))
+        theta = theta / np.sqrt(norm)[:, None, None, None]
+        parts, lost = split(theta, tensor.shape[1 : 1 + len(step.outer)], cut)
+        boundary.lost += lost
+        boundary.close(step, theta, parts)
+    return log_p, boundary.lost
 
 
 def _check(

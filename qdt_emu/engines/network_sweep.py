@@ -117,7 +117,8 @@ def _gathered(line: Line, inner: list[int]) -> tuple[Line, tuple[int, ...], int]
     places = sorted(line.index(e) for e in inner)
     if not places:
         return line, (), len(line)
-    now, swaps, mid = list(line), [], len(places) // 2
+    now, mid = list(line), len(places) // 2
+    swaps: list[int] = []
     for j in range(mid - 1, -1, -1):
         swaps += range(places[j], places[mid] - (mid - j))
     for j in range(mid + 1, len(places)):
