@@ -16,12 +16,6 @@ from qdt_emu.kernels.randomness import Index, uniform
 Ints = NDArray[np.int64]
 Matrix = NDArray[np.complex128]
 
-LOG_FIDELITY, ROOTS, ANGLE, CUTS = range(4)
-ROUNDING = 1e-15
-"""Schmidt weights below this share of the whole are rounding of the Gram matrix."""
-RANK = 1e-13
-"""Operator-Schmidt coefficients below this ratio to the largest are rounding."""
-
 
 class Chain(NamedTuple):
     """A matrix product state.
@@ -31,6 +25,7 @@ class Chain(NamedTuple):
         offset: Where the room of each site begins, shape (n + 1,).
         bond: Dimension left of each site and right of the last, shape (n + 1,).
         limit: The most each may become, shape (n + 1,).
+        free: Up to here each may double without a look at its Schmidt coefficients, shape (n + 1,).
         centre: Site of the orthogonality centre, shape (1,).
         account: Sum of log(1 - discarded weight), of its root, of its angle arcsin(root), and
             number of cuts that discarded something, shape (4,).
@@ -40,6 +35,7 @@ class Chain(NamedTuple):
     offset: Ints
     bond: Ints
     limit: Ints
+    free: Ints
     centre: Ints
     account: NDArray[np.float64]
 
@@ -171,62 +167,7 @@ def merged(chain: Chain, k: Index) -> Any:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def transformed(theta: Any, t: Matrix, swapped: bool, left: Index, right: Index) -> Any:
-    """Return T applied to a product of two sites, shape (2 * left, 2 * right)."""
-    out = np.zeros(theta.shape, theta.dtype)
-    source, target = theta.reshape((left, 4, right)), out.reshape((left, 4, right))
-    for o in range(4):
-        row = ((o & 1) << 1 | o >> 1) if swapped else o
-        for s in range(4):
-            column = ((s & 1) << 1 | s >> 1) if swapped else s
-            factor = out.dtype.type(t[row, column])
-            if factor != 0:
-                for i in range(left):
-                    for j in range(right):
-                        target[i, o, j] += factor * source[i, s, j]
-    return out
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def dominant(gram: Any, most: Index, cutoff: float) -> tuple[Any, float]:
-    """Return eigenvectors of the largest eigenvalues, and the share of the trace they leave out.
-
-    Args:
-        gram: Hermitian and positive.
-        most: At most so many.
-        cutoff: Share of the trace that may be left out to have fewer.
-    """
-    weights, vectors = np.linalg.eigh(gram)
-    n = len(weights)
-    total = 0.0
-    for w in weights:
-        total += max(np.float64(w), 0.0)
-    first, left_out = 0, 0.0
-    while first < n - 1:
-        more = left_out + max(np.float64(weights[first]), 0.0)
-        if n - first <= most and more > max(cutoff, ROUNDING) * total:
-            break
-        left_out, first = more, first + 1
-    kept = np.empty((n, n - first), gram.dtype)
-    for i in range(n):
-        for j in range(n - first):
-            kept[i, j] = vectors[i, first + j]
-    return kept, left_out / total
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _note(chain: Chain, discarded: float) -> None:
-    """Enter a discarded weight into the account; rounding is not counted."""
-    if discarded > 10 * ROUNDING:
-        root = np.sqrt(min(discarded, 1.0))
-        chain.account[LOG_FIDELITY] += np.log1p(-min(discarded, 1.0 - 1e-16))
-        chain.account[ROOTS] += root
-        chain.account[ANGLE] += np.arcsin(root)
-        chain.account[CUTS] += 1.0
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _norm(matrix: Any) -> float:
+def norm(matrix: Any) -> float:
     """Return the sum of squared absolute values."""
     total = 0.0
     for i in range(matrix.shape[0]):
@@ -234,63 +175,6 @@ def _norm(matrix: Any) -> float:
             x = matrix[i, j]
             total += np.float64(x.real) ** 2 + np.float64(x.imag) ** 2
     return total
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def split(chain: Chain, k: Index, theta: Any, rightwards: bool, cutoff: float) -> None:
-    """Replace sites k and k + 1 by the truncated factors of their product.
-
-    Args:
-        chain: Changed in place; the centre ends on k + 1 or k.
-        k: Left site.
-        theta: Product of both, shape (2 * left, 2 * right).
-        rightwards: Whether the centre goes to the right site.
-        cutoff: Weight that may be discarded to save dimensions.
-
-    Error:
-        The discarded weight is the exact optimum for the dimension kept, to 1e-15 of the norm.
-
-    Cost:
-        An eigendecomposition of the smaller Gram matrix: 2.7 ms for 128 x 128 on a Zen core, a
-        third of the singular value decomposition.
-    """
-    rows, columns = theta.shape
-    left_side = rows < columns or (rows == columns and rightwards)
-    other = adjoint(theta)
-    small = theta if left_side else other  # the side with fewer rows
-    vectors, discarded = dominant(
-        np.dot(small, other if left_side else theta), chain.limit[k + 1], cutoff
-    )
-    _note(chain, discarded)
-    chain.bond[k + 1] = vectors.shape[1]
-    rest = np.dot(adjoint(vectors), small)
-    scale = 1.0 / np.sqrt(_norm(rest))
-    for i in range(rest.shape[0]):
-        for j in range(rest.shape[1]):
-            rest[i, j] *= scale
-    # theta or its adjoint is vectors @ rest; the centre is with `rest` unless moved over by QR.
-    if left_side != rightwards:
-        q, r = np.linalg.qr(adjoint(rest))
-        vectors, rest = np.dot(vectors, adjoint(r)), adjoint(q)
-    if left_side:
-        put(chain, k, vectors)
-        put(chain, k + 1, rest)
-    else:
-        put(chain, k, adjoint(rest))
-        put(chain, k + 1, adjoint(vectors))
-    chain.centre[0] = k + 1 if rightwards else k
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def apply_two(
-    chain: Chain, k: Index, t: Matrix, swapped: bool, rightwards: bool, cutoff: float
-) -> None:
-    """Apply T, shape (4, 4), to sites k and k + 1 and truncate the bond; see `split`."""
-    if chain.centre[0] != k + 1:
-        move(chain, k)
-    left, right = chain.bond[k], chain.bond[k + 2]
-    theta = transformed(merged(chain, k), t, swapped, left, right)
-    split(chain, k, theta, rightwards, cutoff)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -352,7 +236,7 @@ def expectations(chain: Chain, strings: NDArray[np.uint8], maps: Any, out: Any) 
                 first[m] = min(first[m], k)
                 last[m] = k
     base, nothing = np.ones((1, 1), chain.data.dtype), np.uint8(0)
-    norm = _norm(site(chain, 0))
+    weight = norm(site(chain, 0))
     for k in range(n):
         for m in range(len(strings)):
             if first[m] == k:
@@ -362,7 +246,7 @@ def expectations(chain: Chain, strings: NDArray[np.uint8], maps: Any, out: Any) 
                 total = 0.0
                 for j in range(len(env)):
                     total += np.float64(env[j, j].real)
-                out[m] = total / norm
+                out[m] = total / weight
         if first.max() > k:
             base = _carry(chain, k, base, nothing, 1.0, 0.0)
     for m in range(len(strings)):

@@ -8,10 +8,10 @@ from numba import njit
 from qdt_emu.kernels.mps import (
     Chain,
     apply_one,
-    apply_two,
     reduced_one,
     reduced_two,
 )
+from qdt_emu.kernels.mps_pair import apply_two
 from qdt_emu.kernels.randomness import Index, uniform
 from qdt_emu.kernels.trajectory import (
     LEAK,

@@ -36,6 +36,8 @@ from qdt_emu.kernels.records import misread_pairs
 from qdt_emu.kernels.trajectory import Shot
 
 PAIR_ITEM = 1 << 41
+CROWDED = 0.2
+"""Share of steps on full bonds from which less entanglement is worth more than shared work."""
 
 _compiled = lru_cache(maxsize=64)(compile_chain)
 
@@ -53,14 +55,15 @@ class MPS:
         cutoff: Weight that a truncation may discard to keep fewer.
         unravelling: 'events' draws errors beforehand, and shots with equal errors share their
             work; 'low_entanglement' lets the state decide with operators that entangle less, which
-            bitstrings get for free and expectation values pay for with variance.
+            bitstrings get for free and expectation values pay for with variance; 'auto' does so
+            for samples of circuits that fill their bonds.
         precision: 'double' (complex128) or 'single' (complex64), which halves memory.
         threads: Number of threads, None for one per core. Results do not depend on it.
     """
 
     max_bond: int = 64
     cutoff: float = 1e-10
-    unravelling: Literal["events", "low_entanglement"] = "events"
+    unravelling: Literal["auto", "events", "low_entanglement"] = "auto"
     precision: Literal["single", "double"] = "double"
     threads: int | None = None
 
@@ -69,9 +72,9 @@ class MPS:
             raise InputError(f"`max_bond` must be at least 1, but is {self.max_bond!r}.")
         if not 0 <= self.cutoff < 1:
             raise InputError(f"`cutoff` must be in [0, 1), but is {self.cutoff!r}.")
-        if self.unravelling not in ("events", "low_entanglement"):
+        if self.unravelling not in ("auto", "events", "low_entanglement"):
             raise InputError(
-                f"`unravelling` must be 'events' or 'low_entanglement', but is "
+                f"`unravelling` must be 'auto', 'events' or 'low_entanglement', but is "
                 f"{self.unravelling!r}."
             )
         if self.precision not in ("single", "double"):
@@ -122,7 +125,8 @@ class MPS:
             `Account.likely`; in 'single' precision rounding adds about 1e-3.
         """
         structure = state.structure
-        bound, fixed = self._bind(state, values)
+        weak = self.unravelling == "auto" and state.crowded > CROWDED
+        bound, fixed = self._bind(state, values, weak=weak)
         bits = np.zeros((shots, structure.n_clbits), np.uint8)
         account, size = Account(), piece(bound.run)
         for first in range(0, shots, size):
@@ -163,7 +167,7 @@ class MPS:
         strings = np.asarray(paulis, np.uint8)
         kept = tuple(int(q) for q in np.flatnonzero(strings.any(axis=0)))
         compiled = _compiled(state.structure, kept, self.max_bond)
-        bound, fixed = self._bind(compiled, values)
+        bound, fixed = self._bind(compiled, values, weak=False)
         order = np.argsort(compiled.route.final)  # qubit on each site
         codes = np.ascontiguousarray(strings[:, order])
         maps = np.ascontiguousarray(np.asarray(readout, np.float64)[order])
@@ -188,12 +192,12 @@ class MPS:
             bounds=bounds,
         )  # fmt: skip
 
-    def _bind(self, compiled: Compiled, values: Values) -> tuple[Bound, Circuit]:
+    def _bind(self, compiled: Compiled, values: Values, *, weak: bool) -> tuple[Bound, Circuit]:
         """Return the program with its numbers, for the drawing of events and for the kernels."""
-        if self.unravelling == "events":
-            bound, members = bind(compiled.program, values), drawn()
-        else:
+        if weak or self.unravelling == "low_entanglement":
             bound, members = weakly(compiled.program, values)
+        else:
+            bound, members = bind(compiled.program, values), drawn()
         return bound, circuit(compiled, bound, members, self.cutoff)
 
     def _run(

@@ -29,6 +29,7 @@ class Compiled:
         limit: Most Schmidt coefficients at each bond, the ends included, shape (n + 1,).
         likely: log2 of the bonds (left, middle, right) before each step, if every two-qubit
             unitary has rank 2.
+        crowded: Share of the steps on two sites that meet a bond as large as asked for.
         exact: Whether no bond can become larger than asked for.
     """
 
@@ -38,6 +39,7 @@ class Compiled:
     route: Route
     limit: tuple[int, ...]
     likely: tuple[tuple[float, float, float], ...]
+    crowded: float
     exact: bool
 
 
@@ -55,8 +57,11 @@ def compile_chain(structure: Structure, kept: tuple[int, ...], max_bond: int) ->
     most, _ = growth(ordered, renumbered, GENERIC, None)
     _, likely = growth(ordered, renumbered, NATIVE, np.log2(max_bond))
     limit = tuple(min(max_bond, 1 << min(LARGEST, m)) for m in most)
-    exact = max(most) <= np.log2(max_bond)
-    return Compiled(structure, program, chain, renumbered, limit, likely, exact)
+    full = np.log2(max_bond)
+    pairs = [middle >= full - 1e-9 for _, middle, right in likely if right >= 0]
+    crowded = sum(pairs) / max(1, len(pairs))
+    exact = max(most) <= full
+    return Compiled(structure, program, chain, renumbered, limit, likely, crowded, exact)
 
 
 def growth(

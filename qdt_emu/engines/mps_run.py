@@ -14,6 +14,7 @@ from qdt_emu.engines.unravel import Bound, Program, bind
 from qdt_emu.engines.unravel_kraus import pauli_members, relaxation_members
 from qdt_emu.kernels.ensemble import Groups
 from qdt_emu.kernels.mps import Chain, draw, expectations
+from qdt_emu.kernels.mps_pair import TRUST
 from qdt_emu.kernels.mps_run import Circuit, Members, Steps, advance, read
 from qdt_emu.kernels.trajectory import PAIR, Shot
 
@@ -179,12 +180,14 @@ def empty(limit: tuple[int, ...], dtype: Any) -> Chain:
     data = np.zeros(offset[-1], dtype)
     data[offset[:-1]] = 1.0
     ones = np.ones(len(most), np.int64)
-    return Chain(data, offset, ones, most, np.zeros(1, np.int64), np.zeros(4))
+    free = TRUST * ones
+    return Chain(data, offset, ones, most, free, np.zeros(1, np.int64), np.zeros(4))
 
 
 def copied(source: Chain, to: Chain) -> None:
     """Copy a state into another of the same room."""
-    to.bond[:], to.centre[:], to.account[:] = source.bond, source.centre, source.account
+    to.bond[:], to.free[:], to.centre[:] = source.bond, source.free, source.centre
+    to.account[:] = source.account
     sizes = 2 * source.bond[:-1] * source.bond[1:]
     for first, size in zip(source.offset.tolist(), sizes.tolist(), strict=False):
         to.data[first : first + size] = source.data[first : first + size]
