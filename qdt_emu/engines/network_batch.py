@@ -6,15 +6,12 @@ padded to one dimension with zero weights, so that shapes repeat; singular value
 for, which on a GPU would take a thousand times longer than everything else.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
 
 from qdt_emu.engines import network_batch_kernels as kernels
 from qdt_emu.engines.network_batch_plan import (
@@ -22,133 +19,26 @@ from qdt_emu.engines.network_batch_plan import (
     Layer,
     Layout,
     Pairs,
+    Room,
     Round,
     Step,
+    Turn,
+    edge_of,
     filled,
     full_room,
     layer,
     layout,
+    pair_arrays,
     room,
     rounds,
 )
-from qdt_emu.engines.network_state import Array, Graph, GraphState
-from qdt_emu.errors import InputError, UnsupportedError
+from qdt_emu.engines.network_batch_state import Batch, leg_rows, on_device, power_of_two
+from qdt_emu.engines.network_state import Array
 
-Precision = Literal["double", "single"]
 Edge = tuple[int, int, int]
 """Copy, site and the edge that leads on from it."""
 
 SETTLED = 1e-10  # deviation from an isometry at which re-gauging stops, in double precision
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """Copies of a graph with tensors in Vidal form, padded.
-
-    Beyond its own dimension a bond has zero weights, and the tensors on it zeros.
-
-    Attributes:
-        stacks: For each degree of `layout(graph)`, tensors of shape
-            (copies * sites, bond, ..., bond, physical), copy by copy.
-        weights: Shape (copies * edges, bond), rows of norm 1, descending.
-        log_norm: As in `GraphState`, shape (copies,).
-        log_fidelity: As in `GraphState`, shape (copies,).
-        graph: Of every copy.
-        bounds: Upper bound of the dimension of each edge's bond over all copies, shape (edges,).
-    """
-
-    stacks: tuple[Array, ...]
-    weights: Array
-    log_norm: Array
-    log_fidelity: Array
-    graph: Graph
-    bounds: NDArray[np.int64]
-
-    @property
-    def copies(self) -> int:
-        """Number of copies."""
-        return int(self.log_norm.shape[0])
-
-    @property
-    def bond(self) -> int:
-        """Dimension that every bond is padded to."""
-        return int(self.weights.shape[-1])
-
-
-def pick(device: str | None) -> Any:
-    """Return the first JAX device of a platform, 'cpu' or 'gpu'; JAX's choice for `None`.
-
-    Raises:
-        UnsupportedError: There is none.
-    """
-    if device not in (None, "cpu", "gpu"):
-        raise InputError(f"`device` must be None, 'cpu' or 'gpu', but is {device!r}.")
-    try:
-        return jax.devices(device)[0]
-    except RuntimeError:
-        raise UnsupportedError(
-            f"`device` must be present, but JAX finds no {device!r} here. Use device='cpu', or "
-            f"install `pip install qdt-emu[cuda12]` on a machine with a GPU."
-        ) from None
-
-
-def pack(
-    states: Sequence[GraphState],
-    *,
-    precision: Precision = "double",
-    device: str | None = None,
-) -> Batch:
-    """Return states of one graph as a batch.
-
-    Real tensors (density operators) stay real. In single precision Schmidt coefficients below 7e-4
-    of the largest are lost, in double precision those below 3e-8.
-    """
-    graph = states[0].graph
-    plan = layout(graph)
-    bond = _power(max(len(w) for s in states for w in s.weights) if graph.edges else 1)
-    full = np.result_type(np.float32, *(t.dtype for t in states[0].tensors))
-    if precision == "single":
-        full = np.dtype(np.complex64 if full.kind == "c" else np.float32)
-    real = np.zeros(0, full).real.dtype
-    stacks = []
-    for k, degree in enumerate(plan.degrees):
-        sites = np.flatnonzero(plan.stack == k).tolist()
-        d = states[0].tensors[sites[0]].shape[-1]
-        out = np.zeros((len(states) * len(sites), *(bond,) * degree, d), full)
-        for c, state in enumerate(states):
-            for i, q in enumerate(sites):
-                tensor = state.tensors[q]
-                place: Any = (c * len(sites) + i, *map(slice, tensor.shape))
-                out[place] = tensor
-        stacks.append(out)
-    weights = np.zeros((len(states), len(graph.edges), bond), real)
-    for c, state in enumerate(states):
-        for e, w in enumerate(state.weights):
-            weights[c, e, : len(w)] = w
-    bounds = np.count_nonzero(weights, axis=2).max(axis=0, initial=1)
-    logs = [np.array([getattr(s, n) for s in states], real) for n in ("log_norm", "log_fidelity")]
-    with jax.enable_x64(True):
-        host = (tuple(stacks), weights.reshape(-1, bond), *logs)
-        tensors, rows, norms, fidelities = jax.device_put(host, pick(device))
-    return Batch(tensors, rows, norms, fidelities, graph, bounds)
-
-
-def unpack(batch: Batch) -> tuple[GraphState, ...]:
-    """Return the copies as states with NumPy arrays, without padding."""
-    graph, plan, n = batch.graph, layout(batch.graph), len(batch.graph.edges)
-    stacks = [np.asarray(s) for s in batch.stacks]
-    out = []
-    for c in range(batch.copies):
-        weights = np.asarray(batch.weights)[c * n : (c + 1) * n]
-        size = np.maximum(1, (weights > 0).sum(1)).tolist()
-        tensors = []
-        for q, legs in enumerate(graph.legs):
-            tensor = stacks[plan.stack[q]][c * plan.sizes[plan.stack[q]] + plan.place[q]]
-            tensors.append(tensor[tuple(slice(size[e]) for e in legs)])
-        kept = tuple(w[:s] for w, s in zip(weights, size, strict=True))
-        logs = float(batch.log_norm[c]), float(batch.log_fidelity[c])
-        out.append(GraphState(graph, tuple(tensors), kept, *logs))
-    return tuple(out)
 
 
 def evolve(
@@ -177,56 +67,77 @@ def evolve(
         For each gate on sites of degree z at padded bond D, physical dimension d, rank r: 16
         (d D)**2 D**(z - 1) flops twice, a Cholesky and an eigenproblem of size r D.
     """
-    plan = layout(batch.graph)
     todo, rest = rounds(batch.graph, circuits)
-    patterns = [r.arrays() for r in todo]
-    size = room(plan, patterns, 4)
+    size = room(layout(batch.graph), [now.pairs for now in todo], 4)
+    batch, outcomes = play(batch, todo, size, max_bond=max_bond, cutoff=cutoff)
+    with on_device(batch):
+        return _alone(batch, layout(batch.graph), rest), outcomes
+
+
+def play(
+    batch: Batch, todo: Iterable[Round], size: Room, *, max_bond: int, cutoff: float
+) -> tuple[Batch, list[dict[int, int]]]:
+    """Return the copies after rounds; see `evolve`.
+
+    Args:
+        batch: The copies before.
+        todo: What happens, in order.
+        size: Sizes that layers are filled up to.
+        max_bond: As in `evolve`.
+        cutoff: As in `evolve`.
+    """
+    plan = layout(batch.graph)
     seen: dict[bytes, Layer] = {}
-    outcomes: list[dict[int, int]] = [{} for _ in circuits]
-    with _on(batch):
-        for now, pairs in zip(todo, patterns, strict=True):
-            if now.pairs:
-                key = np.stack(pairs).tobytes()
+    outcomes: list[dict[int, int]] = [{} for _ in range(batch.copies)]
+    with on_device(batch):
+        for now in todo:
+            if len(now.matrices):
+                key = np.stack(now.pairs).tobytes()
                 if key not in seen:
-                    seen[key] = jax.tree.map(jnp.asarray, layer(plan, pairs, size))
-                batch = _gates(batch, now, pairs, seen[key], max_bond, cutoff)
-            if now.events:
-                batch = _events(batch, plan, now.events, cutoff, outcomes)
-        return _alone(batch, plan, rest), outcomes
+                    seen[key] = jax.tree.map(jnp.asarray, layer(plan, now.pairs, size))
+                batch = _gates(batch, now.pairs, now.matrices, seen[key], max_bond, cutoff)
+            queues: dict[int, list[Event | Turn]] = {}
+            for item in now.after:
+                queues.setdefault(item.copy, []).append(item)
+            while queues:
+                one = [queue.pop(0) for queue in queues.values()]
+                queues = {copy: queue for copy, queue in queues.items() if queue}
+                batch = _some(batch, plan, one, max_bond, cutoff, outcomes)
+    return batch, outcomes
 
 
-def reduced(batch: Batch) -> NDArray[Any]:
-    """Return the one-site density matrices of the gauge, shape (copies, n, d, d), trace 1."""
-    plan, d = layout(batch.graph), batch.stacks[0].shape[-1]
-    out = np.zeros((batch.copies, batch.graph.n, d, d), batch.stacks[0].dtype)
-    with _on(batch):
-        for k, stack in enumerate(batch.stacks):
-            sites = np.flatnonzero(plan.stack == k)
-            legs = _legs(
-                plan, np.arange(batch.copies).repeat(len(sites)), np.tile(sites, batch.copies)
-            )
-            rho = np.asarray(kernels.reduced(stack, batch.weights, legs))
-            out[:, sites] = rho.reshape(batch.copies, len(sites), d, d)
-    return out
-
-
-@contextmanager
-def _on(batch: Batch) -> Iterator[None]:
-    """Work with 64-bit types on the device of a batch."""
-    device = next(iter(batch.weights.devices()))
-    with jax.enable_x64(True), jax.default_device(device):
-        yield
+def _some(
+    batch: Batch,
+    plan: Layout,
+    items: list[Event | Turn],
+    max_bond: int,
+    cutoff: float,
+    outcomes: list[dict[int, int]],
+) -> Batch:
+    """Return the batch after an event or a gate in each of some copies."""
+    events = [item for item in items if isinstance(item, Event)]
+    gates = [item for item in items if isinstance(item, Turn) and len(item.sites) == 2]
+    batch = _alone(batch, plan, [i for i in items if isinstance(i, Turn) and len(i.sites) == 1])
+    if gates:
+        pairs = pair_arrays([(c, edge_of(batch.graph, a, b), int(a > b)) for c, (a, b), _ in gates])
+        rows = jax.tree.map(jnp.asarray, layer(plan, pairs, full_room(plan, batch.copies)))
+        matrices = np.array([item.matrix for item in gates])
+        batch = _gates(batch, pairs, matrices, rows, max_bond, cutoff)
+    if events:
+        batch = _fire(batch, plan, events, outcomes)
+        batch = _settle(batch, plan, [(event.copy, event.site) for event in events], cutoff)
+    return batch
 
 
 def _gates(
-    batch: Batch, now: Round, pairs: Pairs, rows: Layer, max_bond: int, cutoff: float
+    batch: Batch, pairs: Pairs, given: Array, rows: Layer, max_bond: int, cutoff: float
 ) -> Batch:
     """Return the batch after one layer of gates; bonds grow when they must."""
     m, d = len(rows.edges), batch.stacks[0].shape[-1]
-    matrices = np.zeros((m, d * d, d * d), np.result_type(now.matrices[0], np.float64))
-    matrices[: len(now.matrices)] = now.matrices
+    matrices = np.zeros((m, d * d, d * d), np.result_type(given.dtype, np.float64))
+    matrices[: len(given)] = given
     left, right, most = kernels.factors(matrices)
-    rank = _power(int(most))
+    rank = power_of_two(int(most))
     bounds = batch.bounds.copy()
     np.maximum.at(bounds, pairs[1], np.minimum(rank * batch.bounds[pairs[1]], max_bond))
     batch = _grow(replace(batch, bounds=bounds), _padded(int(bounds.max()), max_bond))
@@ -271,30 +182,15 @@ def _grow(batch: Batch, bond: int) -> Batch:
     return replace(batch, stacks=stacks, weights=jnp.pad(batch.weights, [(0, 0), (0, more)]))
 
 
-def _events(
-    batch: Batch, plan: Layout, events: list[Event], cutoff: float, outcomes: list[dict[int, int]]
-) -> Batch:
-    """Return the batch after events, of one copy one after the other; adds to `outcomes`."""
-    waiting: dict[int, list[Event]] = {}
-    for event in events:
-        waiting.setdefault(event.copy, []).append(event)
-    while waiting:
-        now = [queue.pop(0) for queue in waiting.values()]
-        waiting = {copy: queue for copy, queue in waiting.items() if queue}
-        batch = _fire(batch, plan, now, outcomes)
-        batch = _settle(batch, plan, [(event.copy, event.site) for event in now], cutoff)
-    return batch
-
-
 def _fire(batch: Batch, plan: Layout, now: list[Event], outcomes: list[dict[int, int]]) -> Batch:
     """Return the batch after one event in each of some copies; adds to `outcomes`."""
     stacks = list(batch.stacks)
-    most = _power(max(len(event.kraus) for event in now))
+    most = power_of_two(max(len(event.kraus) for event in now))
     for k, stack in enumerate(stacks):
         mine = [event for event in now if plan.stack[event.site] == k]
         if not mine:
             continue
-        size, d = _power(len(mine)), stack.shape[-1]
+        size, d = power_of_two(len(mine)), stack.shape[-1]
         kraus = np.zeros((size, most, d, d), np.complex128)
         uniform = np.zeros(size)
         for i, event in enumerate(mine):
@@ -304,7 +200,7 @@ def _fire(batch: Batch, plan: Layout, now: list[Event], outcomes: list[dict[int,
             stack,
             batch.weights,
             filled(plan.rows(copies, sites), size),
-            filled(_legs(plan, copies, sites), size),
+            filled(leg_rows(plan, copies, sites), size),
             jnp.asarray(kraus).astype(stack.dtype),
             jnp.asarray(uniform, batch.weights.dtype),
         )
@@ -350,34 +246,23 @@ def _settle(batch: Batch, plan: Layout, sites: list[tuple[int, int]], cutoff: fl
     return batch
 
 
-def _alone(batch: Batch, plan: Layout, rest: list[tuple[int, int, Array]]) -> Batch:
-    """Return the batch after operators on single sites."""
+def _alone(batch: Batch, plan: Layout, rest: list[Turn]) -> Batch:
+    """Return the batch after operators on single sites, each once."""
     stacks = list(batch.stacks)
     for k, stack in enumerate(stacks):
-        mine = [item for item in rest if plan.stack[item[1]] == k]
+        mine = [item for item in rest if plan.stack[item.sites[0]] == k]
         if not mine:
             continue
-        size, d = _power(len(mine)), stack.shape[-1]
-        copies, sites = (np.array([item[j] for item in mine], np.int32) for j in (0, 1))
+        size, d = power_of_two(len(mine)), stack.shape[-1]
+        copies = np.array([item.copy for item in mine], np.int32)
+        sites = np.array([item.sites[0] for item in mine], np.int32)
         matrices = np.zeros((size, d, d), stack.dtype)
-        matrices[: len(mine)] = [matrix for _, _, matrix in mine]
+        matrices[: len(mine)] = [item.matrix for item in mine]
         stacks[k] = kernels.rotate(stack, filled(plan.rows(copies, sites), size), matrices)
     return replace(batch, stacks=tuple(stacks))
 
 
-def _legs(plan: Layout, copies: Any, sites: Any) -> NDArray[np.int32]:
-    """Return the rows of the weights of sites of one degree, shape (m, degree)."""
-    degree = plan.degrees[plan.stack[sites[0]]]
-    legs: NDArray[np.int32] = copies[:, None] * len(plan.graph.edges) + plan.bonds[sites, :degree]
-    return legs
-
-
 def _padded(bond: int, max_bond: int) -> int:
     """Return the dimension that bonds are padded to: 1, 4, 16, ... up to the last power of two."""
-    power = _power(bond)
-    return min(power << (power.bit_length() - 1) % 2, max(_power(max_bond), power))
-
-
-def _power(n: int) -> int:
-    """Return the smallest power of two that is at least n."""
-    return 1 << max(n - 1, 0).bit_length()
+    power = power_of_two(bond)
+    return min(power << (power.bit_length() - 1) % 2, max(power_of_two(max_bond), power))

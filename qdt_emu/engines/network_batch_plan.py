@@ -226,39 +226,39 @@ Step = tuple[tuple[int, ...], Array] | tuple[tuple[int, ...], Array, float]
 """(sites, matrix), or (site, Kraus operators, uniform) of an event."""
 
 
-@dataclass(eq=False)
+class Turn(NamedTuple):
+    """A gate on one or two sites of a copy."""
+
+    copy: int
+    sites: tuple[int, ...]
+    matrix: Array
+
+
+@dataclass(frozen=True, eq=False)
 class Round:
-    """What happens at one depth: a layer of gates, then events.
+    """What happens at one depth: a layer of gates, then what only some copies have.
 
     Attributes:
-        pairs: (copy, edge, turned) of each gate.
-        matrices: Matrix of each gate, shape (d**2, d**2).
-        events: In order.
+        pairs: The layer.
+        matrices: Matrix of each pair, shape (m, d**2, d**2).
+        after: Events and gates, of each copy one after the other.
     """
 
-    pairs: list[tuple[int, int, bool]] = field(default_factory=list)
-    matrices: list[Array] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-
-    def arrays(self) -> Pairs:
-        """Return the pairs as arrays."""
-        copies, edges, turned = np.array(self.pairs, np.int32).reshape(-1, 3).T
-        return copies, edges, turned
+    pairs: Pairs
+    matrices: Array
+    after: tuple[Event | Turn, ...] = ()
 
 
-def rounds(
-    graph: Graph, circuits: Sequence[Iterable[Step]]
-) -> tuple[list[Round], list[tuple[int, int, Array]]]:
+def rounds(graph: Graph, circuits: Sequence[Iterable[Step]]) -> tuple[list[Round], list[Turn]]:
     """Return what happens at each depth, as early as possible, and what is left on single sites.
 
-    Operators on one site become part of the next gate or event on it; those after the last one are
-    returned as (copy, site, matrix).
+    Operators on one site become part of the next gate or event on it.
 
     Raises:
         InputError: Two sites that share no bond.
     """
-    out: list[Round] = [Round()]
-    rest: list[tuple[int, int, Array]] = []
+    made: list[tuple[list[tuple[int, int, int]], list[Array], list[Event]]] = [([], [], [])]
+    rest: list[Turn] = []
     for copy, circuit in enumerate(circuits):
         depth = [0] * graph.n
         waiting: dict[int, Array] = {}
@@ -266,30 +266,46 @@ def rounds(
         for sites, matrix, *uniform in circuit:
             if len(sites) == 2:
                 a, b = sites
-                edge = graph.edge.get((min(a, b), max(a, b)))
-                if edge is None:
-                    raise InputError(
-                        f"A two-site operator must act on a bond of the graph, but sites {a} and "
-                        f"{b} share none. Add the edge to the graph or route with swaps."
-                    )
                 depth[a] = depth[b] = at = 1 + max(depth[a], depth[b])
-                if at == len(out):
-                    out.append(Round())
-                out[at].pairs.append((copy, edge, a > b))
-                out[at].matrices.append(_after(matrix, waiting.pop(a, None), waiting.pop(b, None)))
+                if at == len(made):
+                    made.append(([], [], []))
+                made[at][0].append((copy, edge_of(graph, a, b), int(a > b)))
+                made[at][1].append(_behind(matrix, waiting.pop(a, None), waiting.pop(b, None)))
             elif uniform:
                 before = waiting.pop(sites[0], None)
                 kraus = matrix if before is None else matrix @ before
-                out[depth[sites[0]]].events.append(Event(copy, sites[0], kraus, uniform[0], count))
+                made[depth[sites[0]]][2].append(Event(copy, sites[0], kraus, uniform[0], count))
                 count += 1
             else:
                 before = waiting.get(sites[0])
                 waiting[sites[0]] = matrix if before is None else matrix @ before
-        rest += [(copy, site, matrix) for site, matrix in waiting.items()]
-    return out, rest
+        rest += [Turn(copy, (site,), matrix) for site, matrix in waiting.items()]
+    done = [Round(pair_arrays(p), np.array(m), tuple(events)) for p, m, events in made]
+    return done, rest
 
 
-def _after(matrix: Array, first: Array | None, second: Array | None) -> Array:
+def edge_of(graph: Graph, a: int, b: int) -> int:
+    """Return the edge between two sites.
+
+    Raises:
+        InputError: There is none.
+    """
+    edge = graph.edge.get((min(a, b), max(a, b)))
+    if edge is None:
+        raise InputError(
+            f"A two-site operator must act on a bond of the graph, but sites {a} and {b} share "
+            f"none. Add the edge to the graph or route with swaps."
+        )
+    return edge
+
+
+def pair_arrays(pairs: Sequence[tuple[int, int, int]]) -> Pairs:
+    """Return (copy, edge, turned) of each pair as arrays."""
+    copies, edges, turned = np.array(pairs, np.int32).reshape(-1, 3).T
+    return copies, edges, turned
+
+
+def _behind(matrix: Array, first: Array | None, second: Array | None) -> Array:
     """Return a two-site operator after operators on its sites."""
     if first is None and second is None:
         return matrix

@@ -8,9 +8,10 @@ import pytest
 
 from qdt_emu.circuit import Kind
 from qdt_emu.engines import network_batch_kernels as kernels
-from qdt_emu.engines.network_batch import evolve, pack, reduced, unpack
+from qdt_emu.engines.network_batch import evolve
 from qdt_emu.engines.network_batch_plan import full_room, layer, layout, rounds
 from qdt_emu.engines.network_batch_run import trajectories
+from qdt_emu.engines.network_batch_state import pack, reduced, unpack
 from qdt_emu.engines.network_evolve import Work
 from qdt_emu.engines.network_evolve import evolve as one_by_one
 from qdt_emu.engines.network_state import Graph, product_state
@@ -130,13 +131,17 @@ def test_events_take_branches_by_their_probability_in_the_state(precision):
 
 
 @pytest.mark.slow
-def test_trajectories_equal_those_of_dense_states():
-    """Relaxation, measurement, feed-forward and reset in the middle."""
+@pytest.mark.parametrize("measured", [False, True])
+def test_trajectories_equal_those_of_dense_states(measured):
+    """Relaxation and reset in the middle; and measurement with feed-forward."""
     noisy = random_circuit(7, n=4, steps=40)
     path, structure = Graph(4, ((0, 1), (1, 2), (2, 3))), noisy.structure
     kept = [o for o in structure.operations if len(o.qubits) == 1 or abs(np.diff(o.qubits)) == 1]
+    if not measured:
+        kept = [replace(o, conditions=()) for o in kept if o.kind != Kind.MEASURE]
     kinds = {op.kind for op in kept}
-    assert {Kind.MEASURE, Kind.RESET, Kind.RELAXATION} <= kinds
+    assert {Kind.RESET, Kind.RELAXATION} <= kinds
+    assert (Kind.MEASURE in kinds) is measured
     structure = replace(structure, operations=tuple(kept), paired_readout=())
     bound = bind(program(structure, kept=range(4)), noisy.values)
     keys = shot_keys(np.uint64(3), 0, 6)
@@ -161,13 +166,13 @@ def test_layers_are_disjoint_and_fill_the_room():
     plan = layout(TREE)
     gates = circuits(TREE, 1, 2)
     todo, _ = rounds(TREE, gates)
-    assert sum(len(now.pairs) for now in todo) == 2 * len(TREE.edges)
+    assert sum(len(now.matrices) for now in todo) == 2 * len(TREE.edges)
     for now in todo[1:]:
-        ends = [(c, q) for c, e, _ in now.pairs for q in TREE.edges[e]]
+        ends = [(c, q) for c, e, _ in zip(*now.pairs, strict=True) for q in TREE.edges[e]]
         assert len(ends) == len(set(ends))
-        rows = layer(plan, now.arrays(), full_room(plan, 2))
-        assert len(rows.edges) >= len(now.pairs)
-        assert sum(int((r < 2**31 - 1).sum()) for r in rows.rows) == 2 * len(now.pairs)
+        rows = layer(plan, now.pairs, full_room(plan, 2))
+        assert len(rows.edges) >= len(now.matrices)
+        assert sum(int((r < 2**31 - 1).sum()) for r in rows.rows) == 2 * len(now.matrices)
 
 
 def test_refusals():
