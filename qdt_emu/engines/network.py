@@ -18,12 +18,14 @@ from qdt_emu.engines.network_pull import Matrix, pull
 from qdt_emu.engines.network_run import (
     Cut,
     Found,
+    conditioned,
     digest,
     follow,
     graph_of,
     groups,
     growth,
     judged,
+    listed,
     pulled_values,
 )
 from qdt_emu.engines.network_shots import Shots
@@ -75,7 +77,7 @@ class Network:
     """
 
     max_bond: int = 16
-    cutoff: float = 1e-5
+    cutoff: float = 1e-4
     loops: bool = True
     message_bond: int = 1
     threads: int | None = None
@@ -190,7 +192,7 @@ class _Run:
     ) -> None:
         self.engine, self.graph, self.bound, self.strings = engine, graph, bound, strings
         self.seed = seed
-        self.static = not len(bound.program.compiled.blocks.conditioned)
+        self.static = not conditioned(bound)
         self.groups: tuple[tuple[int, ...], ...] = (tuple(range(len(strings))),)
         if self.static:
             self.groups = groups(graph, self.steps(0), strings, engine.max_bond)
@@ -202,7 +204,7 @@ class _Run:
 
     def steps(self, shot: int) -> list[Step]:
         """Return the steps of a trajectory that no measured bit changes."""
-        return list(trajectory(self.bound, self.key(shot)))
+        return listed(trajectory(self.bound, self.key(shot)))[0]
 
     def trajectories(self, count: int, cut: Cut) -> list[list[Found]]:
         """Return what each string is in each of the first trajectories."""
@@ -229,7 +231,7 @@ class _Run:
         if not self.static:
 
             def evolve_to(cut: Cut) -> GraphState:
-                return follow(self.graph, trajectory(self.bound, self.key(shot)), cut)[0]
+                return follow(self.graph, self.bound, self.key(shot), cut)[0]
 
             return judged(evolve_to, strings, cut, pilot=pilot, loops=loops)
         rest = pull(steps, strings)

@@ -7,13 +7,14 @@ from functools import lru_cache
 
 import numpy as np
 
-from qdt_emu.circuit import Structure
+from qdt_emu.circuit import Kind, Structure
 from qdt_emu.engines.network_bp import propagate
 from qdt_emu.engines.network_evolve import Work, factor
 from qdt_emu.engines.network_expect import expectation, plaquettes
+from qdt_emu.engines.network_merge import merged
 from qdt_emu.engines.network_pull import Matrix, Pulled, kraus, pull
 from qdt_emu.engines.network_state import Graph, GraphState, product_state
-from qdt_emu.engines.unravel import Ending, Gate, Measure, Reset, Step
+from qdt_emu.engines.unravel import Bound, Ending, Gate, Measure, Reset, Step, trajectory
 
 FEWER = 2.0  # how much more work strings may cost one by one than together
 SETTLED = 1e-12  # change of a bond's density matrix at which re-gauging after an event stops
@@ -92,23 +93,51 @@ def advance(work: Work, step: Step, cut: Cut) -> int | None:
     return chosen if isinstance(step, Measure) else None
 
 
-def follow(
-    graph: Graph, steps: Generator[Step, int | None, Ending], cut: Cut
-) -> tuple[GraphState, Ending]:
+def conditioned(bound: Bound) -> bool:
+    """Return whether a measured bit decides what happens later."""
+    return len(bound.program.compiled.blocks.conditioned) > 0
+
+
+def follow(graph: Graph, bound: Bound, key: np.uint64, cut: Cut) -> tuple[GraphState, Ending]:
     """Return the state and the classical bits at the end of a trajectory."""
     work, bit = Work(zeros(graph)), None
+    walk = trajectory(bound, key)
+    if not conditioned(bound) and not measures(bound):
+        steps, ending = listed(walk)
+        return evolved(graph, steps, cut), ending
     while True:
         try:
-            step = steps.send(bit)
+            step = walk.send(bit)
         except StopIteration as end:
             return work.state(), end.value
         bit = advance(work, step, cut)
 
 
-def evolved(graph: Graph, steps: Iterable[Step], cut: Cut) -> GraphState:
-    """Return the state after steps that no measured bit changes."""
+def measures(bound: Bound) -> bool:
+    """Return whether a measurement lies inside of the circuit."""
+    return bool(np.any(bound.program.compiled.blocks.kind == Kind.MEASURE))
+
+
+def listed(walk: Generator[Step, int | None, Ending]) -> tuple[list[Step], Ending]:
+    """Return the steps of a trajectory that no measured bit changes, and its end."""
+    steps: list[Step] = []
+    while True:
+        try:
+            steps.append(next(walk))
+        except StopIteration as end:
+            return steps, end.value
+
+
+def evolved(graph: Graph, steps: Sequence[Step], cut: Cut) -> GraphState:
+    """Return the state after steps that no measured bit changes.
+
+    Small couplings are gathered as far as that changes less than dropping a Schmidt coefficient at
+    the cutoff does.
+    """
+    fewer, passed = merged(graph, steps, cut.cutoff)
     work = Work(zeros(graph))
-    for step in steps:
+    work.log_fidelity -= passed
+    for step in fewer:
         advance(work, step, cut)
     return work.state()
 

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from qdt_emu.circuit import Structure, Values
 from qdt_emu.engines.engine import Records
-from qdt_emu.engines.network_batch import pack, unpack
+from qdt_emu.engines.network_batch_state import pack, unpack
 from qdt_emu.engines.network_batch_run import trajectories
 from qdt_emu.engines.network_run import Cut, follow, graph_of, zeros
 from qdt_emu.engines.network_sample import certificate, draw
 from qdt_emu.engines.network_state import GraphState
 from qdt_emu.engines.statevector_run import group, piece
-from qdt_emu.engines.unravel import Bound, Ending, trajectory
+from qdt_emu.engines.unravel import Bound, Ending
 from qdt_emu.kernels.ensemble import Groups
 from qdt_emu.kernels.network_records import read_leaf, uniforms
 from qdt_emu.kernels.randomness import shot_keys
@@ -81,7 +81,7 @@ class Shots:
         def work(g: int, found: tuple[GraphState, Ending] | None = None) -> None:
             members = groups.members[groups.start[g] : groups.start[g + 1]]
             keys = groups.keys[members]
-            state, ending = found or follow(graph, trajectory(bound, keys[0]), self.cut)
+            state, ending = found or follow(graph, bound, keys[0], self.cut)
             numbers = uniforms(keys, DRAW_ITEM, graph.n)
             drawn = draw(state, qubits, numbers, message_bond=self.message_bond, threads=inside)
             own = np.tile(ending.record[: bits.shape[1]], (len(members), 1))
