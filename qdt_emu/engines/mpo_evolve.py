@@ -1,5 +1,6 @@
 """Both pictures of a noisy circuit as trains of Pauli tensors."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,10 +9,11 @@ from numpy.typing import NDArray
 from qdt_emu.circuit import Values
 from qdt_emu.engines import transfer
 from qdt_emu.engines.mpo_measure import ROOT, overlap
-from qdt_emu.engines.mpo_program import ONE, Program, bind, cone, mean_field
+from qdt_emu.engines.mpo_program import ONE, Program, cone, mean_field, placed
 from qdt_emu.engines.mpo_train import Train
 
 Floats = NDArray[np.float64]
+Watch = Callable[[int, Train], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +42,24 @@ def bound(program: Program, values: Values) -> Bound:
         UnsupportedError: Shot-to-shot detuning, or leakage.
     """
     transfer.refuse_draws(program.transfer, values, "mpo")
-    matrices = bind(program, values)
-    start = np.asarray(transfer.initial(values), float)[np.argsort(program.start)]
+    ones, twos = transfer.matrices(program.transfer, values)
+    return with_matrices(program, ones, twos, np.asarray(transfer.initial(values), float))
+
+
+def with_matrices(program: Program, ones: Floats, twos: Floats, initial: Floats) -> Bound:
+    """Return the program with its matrices and the initial Pauli vector of each qubit, (n, 4)."""
+    matrices = placed(program, ones, twos)
+    start = initial[np.argsort(program.start)]
     return Bound(program, matrices, start, *mean_field(program, matrices, start))
 
 
-def state(run: Bound, support: NDArray[np.bool_], cap: int, cutoff: float) -> tuple[Train, Floats]:
+def state(
+    run: Bound,
+    support: NDArray[np.bool_],
+    cap: int,
+    cutoff: float,
+    watch: Watch | None = None,
+) -> tuple[Train, Floats]:
     """Return the final density operator in the basis P / sqrt(2), and the cut of each move.
 
     Schroedinger picture. Its marginal on the sites of `support` is the one of the circuit; other
@@ -57,6 +71,7 @@ def state(run: Bound, support: NDArray[np.bool_], cap: int, cutoff: float) -> tu
         support: Sites that will be looked at, shape (n,).
         cap: Largest bond.
         cutoff: Relative Hilbert-Schmidt norm that may be cut at each step.
+        watch: Called with each move and the train before it acts.
     """
     trace = np.zeros((len(run.start), 4))
     trace[:, 0] = ROOT
@@ -65,6 +80,8 @@ def state(run: Bound, support: NDArray[np.bool_], cap: int, cutoff: float) -> tu
     chosen = np.flatnonzero(cone(run.program, support)).tolist()
     sites = run.program.moves[chosen, 0].tolist()
     for k, site, then in zip(chosen, sites, [*sites[1:], len(run.start)], strict=False):
+        if watch:
+            watch(k, train)
         if run.program.moves[k, 2] == ONE:
             train.apply_one(site, run.matrices[k])
         else:
@@ -74,7 +91,12 @@ def state(run: Bound, support: NDArray[np.bool_], cap: int, cutoff: float) -> tu
 
 
 def observable(
-    run: Bound, codes: NDArray[np.uint8], readout: Floats, cap: int, cutoff: float
+    run: Bound,
+    codes: NDArray[np.uint8],
+    readout: Floats,
+    cap: int,
+    cutoff: float,
+    watch: Watch | None = None,
 ) -> tuple[float, Train]:
     """Return the expectation value of one string, and its observable at the start.
 
@@ -89,6 +111,7 @@ def observable(
         readout: (scale, shift) of each site, shape (n, 2).
         cap: Largest bond.
         cutoff: Relative Hilbert-Schmidt norm that may be cut at each step.
+        watch: Called with each move and the train before it acts.
     """
     n = len(codes)
     vectors = np.zeros((n, 4))
@@ -98,6 +121,8 @@ def observable(
     chosen = np.flatnonzero(cone(run.program, codes > 0))[::-1].tolist()
     sites = run.program.moves[chosen, 0].tolist()
     for k, site, then in zip(chosen, sites, [*sites[1:], n], strict=False):
+        if watch:
+            watch(k, train)
         if run.program.moves[k, 2] == ONE:
             train.probe[site] = run.before[k, 0]
             train.apply_one(site, run.matrices[k].T)

@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from qdt_emu.circuit import Structure, Values
+from qdt_emu.circuit import Structure
 from qdt_emu.engines import density_tables as tables
 from qdt_emu.engines import transfer
 from qdt_emu.engines.chain import arrange, couplings, route
@@ -81,9 +81,14 @@ def recorded(structure: Structure) -> tuple[Program, Index]:
     return program(body), read
 
 
-def bind(prog: Program, values: Values) -> list[Floats]:
-    """Return the matrix of each move, (4, 4) or (16, 16), the left site most significant."""
-    ones, twos = transfer.matrices(prog.transfer, values)
+def placed(prog: Program, ones: Floats, twos: Floats) -> list[Floats]:
+    """Return the matrix of each move, (4, 4) or (16, 16), the left site most significant.
+
+    Args:
+        prog: The moves.
+        ones: Matrices of the rows on one qubit, see `transfer.matrices`.
+        twos: Those on two qubits.
+    """
     turned = twos[:, tables.SWAP][:, :, tables.SWAP]
     exchange = np.eye(16)[tables.SWAP]
     out: list[Floats] = []
@@ -171,7 +176,7 @@ def mean_field(prog: Program, matrices: list[Floats], start: Floats) -> tuple[Fl
 
     Args:
         prog: The moves.
-        matrices: Their matrices, see `bind`.
+        matrices: Their matrices, see `placed`.
         start: Tr(P rho) of each site, shape (n, 4).
     """
     bloch = np.array(start, float)
