@@ -28,7 +28,7 @@ class Swept:
     Attributes:
         steps: The sweep.
         tensors: One per step, (2, outer bonds ..., inner bonds ...), bonds as in the step.
-        weights: Of each edge, as in the state.
+        weights: Of each edge: root mean squares of the swept part in each state of the bond.
     """
 
     steps: tuple[Step, ...]
@@ -53,6 +53,7 @@ def swept(state: GraphState) -> Swept:
     steps = sweep(state.graph)
     forth: dict[int, Array] = {}
     back: dict[int, Array] = {}
+    weights = list(state.weights)
     tensors: list[Array] = []
     for step in reversed(steps):
         legs = state.graph.legs[step.site]
@@ -67,12 +68,13 @@ def swept(state: GraphState) -> Swept:
                 if j != k:
                     seen = _scaled(seen, state.weights[other], first + j)
             rows = np.moveaxis(seen, first + k, 0).reshape(seen.shape[first + k], -1)
-            root, inverse = _roots(rows @ rows.conj().T)
+            root, inverse, near = _roots(rows @ rows.conj().T)
+            weights[edge] = np.linalg.norm(state.weights[edge][:, None] * near, axis=0)
             forth[edge], back[edge] = state.weights[edge][:, None] * root, inverse.T
         for k, edge in enumerate(step.inner):
             tensor = _on_axis(tensor, back[edge], first + k)
         tensors.append(np.ascontiguousarray(tensor))
-    return Swept(steps, tuple(reversed(tensors)), state.weights)
+    return Swept(steps, tuple(reversed(tensors)), tuple(weights))
 
 
 def _on_axis(tensor: Array, matrix: Array, axis: int) -> Array:
@@ -85,13 +87,21 @@ def _scaled(tensor: Array, vector: Array, axis: int) -> Array:
     return tensor * vector.reshape((-1,) + (1,) * (tensor.ndim - axis - 1))
 
 
-def _roots(matrix: Array) -> tuple[Array, Array]:
-    """Return the square root of a positive matrix and its inverse where the matrix is not 0."""
+def _roots(matrix: Array) -> tuple[Array, Array, Array]:
+    """Return the square root of a positive matrix, its inverse, and what they leave of the space.
+
+    The root is (D, r), the inverse (r, D), the isometry between them (D, r): the identity unless
+    the matrix is singular. A basis near the old one is kept, because old states come by weight.
+    """
     values, vectors = np.linalg.eigh(matrix)
     keep = values > SINGULAR * values[-1]
     roots, vectors = np.sqrt(values[keep]), vectors[:, keep]
     adjoint = vectors.conj().T
-    return vectors * roots @ adjoint, vectors / roots @ adjoint
+    root, inverse = vectors * roots @ adjoint, vectors / roots @ adjoint
+    if keep.all():
+        return root, inverse, np.eye(len(root))
+    near = vectors @ np.linalg.qr(adjoint)[0]
+    return root @ near, near.conj().T @ inverse, near
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +124,21 @@ class Operator:
     others: Array | None
 
 
-def rest(state: Swept, bond: int, levels: int) -> list[tuple[Operator, ...]]:
+@dataclass(frozen=True)
+class Rest:
+    """The unswept sites after a step, as a matrix product of operators on the boundary.
+
+    Attributes:
+        row: Its tensors.
+        doubt: Relative error from cutting bonds, in the norm that weighs every state of a bond
+            as the swept part holds it: values below so much of their size may be noise.
+    """
+
+    row: tuple[Operator, ...]
+    doubt: float
+
+
+def rest(state: Swept, bond: int, levels: int) -> list[Rest]:
     """Return the sites not yet swept after each step, as matrix products of operators.
 
     An operator on a bond of dimension D is described by its matrix between the `levels` states of
@@ -139,12 +163,13 @@ def rest(state: Swept, bond: int, levels: int) -> list[tuple[Operator, ...]]:
     order: list[int] = []  # its edges
     centre = 0
     found: dict[int, tuple[Array, Operator]] = {}  # a boundary changes in few places per step
-    rows: list[tuple[Operator, ...]] = []
+    rows: list[Rest] = []
+    lost = 0.0
     for step, tensor in zip(reversed(state.steps), reversed(state.tensors), strict=True):
         for x, e in zip(line, order, strict=True):
             if id(x) not in found:  # x is kept, so that no other tensor has the same id
                 found[id(x)] = x, _operator(x, state.weights[e], levels)
-        rows.append(tuple(found[id(x)][1] for x in line))
+        rows.append(Rest(tuple(found[id(x)][1] for x in line), lost**0.5))
         first, outer, inner = step.first, len(step.outer), len(step.inner)
         if line:
             high = first + max(outer, 1) - 1
@@ -154,11 +179,13 @@ def rest(state: Swept, bond: int, levels: int) -> list[tuple[Operator, ...]]:
         theta = np.tensordot(theta, double, (range(1, 1 + outer), range(outer)))
         theta = np.moveaxis(theta, 1, -1)
         theta = theta / np.linalg.norm(theta)
-        line[first : first + outer] = _split(theta, bond) if inner else []
+        line[first : first + outer], share = _split(theta, bond) if inner else ([], 0.0)
+        lost += share
         order[first : first + outer] = step.inner
         centre = max(0, first + inner - 1)
         for p in reversed(step.swaps):
-            centre = _swapped(line, centre, p, bond)
+            centre, share = _swapped(line, centre, p, bond)
+            lost += share
             order[p], order[p + 1] = order[p + 1], order[p]
     return rows[::-1]
 
@@ -201,23 +228,27 @@ def _moved(line: list[Array], centre: int, low: int, high: int) -> int:
     return centre
 
 
-def _split(theta: Array, bond: int) -> list[Array]:
-    """Return (left, bonds ..., right) as one tensor per bond, the last of them the centre."""
-    parts = []
+def _split(theta: Array, bond: int) -> tuple[list[Array], float]:
+    """Return (left, bonds ..., right) as one tensor per bond and the share left out.
+
+    The last tensor is the centre.
+    """
+    parts, lost = [], 0.0
     while theta.ndim > 3:
         left, here = theta.shape[:2]
-        q, r, _ = factor(theta.reshape(1, left * here, -1), Cut(bond, EXACT))
+        q, r, share = factor(theta.reshape(1, left * here, -1), Cut(bond, EXACT))
+        lost += float(share[0])
         parts.append(q.reshape(left, here, -1))
         theta = r.reshape(-1, *theta.shape[2:])
-    return [*parts, theta]
+    return [*parts, theta], lost
 
 
-def _swapped(line: list[Array], centre: int, place: int, bond: int) -> int:
-    """Exchange two neighbouring bonds; return the centre."""
+def _swapped(line: list[Array], centre: int, place: int, bond: int) -> tuple[int, float]:
+    """Exchange two neighbouring bonds; return the centre and the share left out."""
     _moved(line, centre, place, place + 1)
     both = np.tensordot(line[place], line[place + 1], 1).swapaxes(1, 2)
-    line[place : place + 2] = _split(both, bond)
-    return place + 1
+    line[place : place + 2], lost = _split(both, bond)
+    return place + 1, lost
 
 
 @lru_cache(maxsize=32)
@@ -301,7 +332,7 @@ class Views:
 
     def chances(
         self,
-        row: tuple[Operator, ...],
+        unswept: Rest,
         boundary: Boundary,
         step: Step,
         theta: Array,
@@ -310,13 +341,13 @@ class Views:
         """Return the squared norms of both branches of a step, shape (2, shots).
 
         Args:
-            row: Operators on the boundary after the step.
+            unswept: What stands for the rest after the step.
             boundary: Before the step, opened for it.
             step: The step.
             theta: Both branches, (2 shots, left, outer bonds, right).
             parts: The same as one tensor per outer bond.
         """
-        line, first = boundary.line, step.first
+        line, first, row = boundary.line, step.first, unswept.row
         after = len(line) - first - len(step.inner)
         ahead = self._complete(self.ahead, row[:first], line[:first], back=False)
         behind = self._complete(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from qdt_emu.engines.network_boundary import Boundary, Cut, split
-from qdt_emu.engines.network_rest import Operator, Views, rest, swept
+from qdt_emu.engines.network_rest import Rest, Views, rest, swept
 from qdt_emu.engines.network_state import Array, GraphState
 from qdt_emu.engines.network_sweep import Step
 from qdt_emu.errors import InputError, UnsupportedError
@@ -22,6 +22,7 @@ LEVELS = 4  # states of a bond that messages of rank above 1 resolve
 DRAWN = 1e-4  # share of the boundary's squared norm that one cut may leave out while drawing
 WEIGHED = 1e-6  # the same while the probability of what was drawn is computed
 FINER = 4  # how much larger the boundary's bond may be then
+FLOOR = 0.05  # largest part of a chance by products that a chance by operators is kept above
 PIECE = 32  # shots worked on together
 
 
@@ -66,8 +67,8 @@ def draw(
     qubits: tuple[int, ...],
     uniforms: Floats,
     *,
-    message_bond: int = 1,
-    projected_bond: int = 32,
+    message_bond: int = 8,
+    projected_bond: int = 16,
     levels: int = LEVELS,
     cutoff: float = DRAWN,
     weighed: int | None = None,
@@ -136,7 +137,7 @@ def draw(
 def _draw(
     steps: tuple[Step, ...],
     tensors: Sequence[Array],
-    others: list[tuple[Operator, ...]] | None,
+    others: list[Rest] | None,
     uniforms: Array,
     cut: Cut,
 ) -> tuple[Array, Array, Array]:
@@ -167,8 +168,7 @@ def _draw(
             flat = both.reshape(-1, *both.shape[2:])
             halves, _ = split(flat, dims, cut)
             chances = views.chances(others[k], boundary, step, flat, halves)
-            chances = np.where(norms > 0, np.maximum(chances, 0.0), 0.0)
-            chances = np.where(chances.sum(axis=0) > 0, chances, norms)
+            chances = _credible(chances, norms, others[k].doubt)
             bit = uniforms[:, step.site] < chances[1] / chances.sum(axis=0)
             rows = bit * shots + np.arange(shots)
             theta, parts = flat[rows], [x[rows] for x in halves]
@@ -181,6 +181,18 @@ def _draw(
         log_p = log_p + xp.log(norm)
         log_q = log_q + xp.log(xp.where(bit, chances[1], chances[0]) / chances.sum(axis=0))
     return xp.stack(bits, axis=1).astype(np.uint8), log_q, log_p
+
+
+def _credible(chances: Floats, norms: Floats, doubt: float) -> Floats:
+    """Return the chances of both bits, (2, shots), with none cut to 0 by an error.
+
+    Operators whose bonds were cut are not quite positive. A chance is kept above a part of the one
+    by products of messages, or outcomes would be lost for good and no weight could tell.
+    """
+    plain = norms / norms.sum(axis=0)
+    total = chances.sum(axis=0)
+    chances = np.where(total > 0, chances / np.where(total > 0, total, 1.0), plain)
+    return np.where(norms > 0, np.maximum(chances, min(FLOOR, doubt) * plain), 0.0)
 
 
 def draw_padded(
