@@ -1,8 +1,8 @@
 """Sums of Pauli strings under local maps: the work of the `pauli` engine.
 
 A map on qubits (a, b) acts on the pair's code 4 * P_a + P_b by a 16 x 16 matrix, a map on one qubit
-by the upper left 4 x 4. Codes fall into orbits that the matrix does not connect; so strings meet
-only within the orbit of their code, the rest of the string being the same.
+by the upper left 4 x 4. Strings that agree on all other qubits are gathered into one vector of 16
+coefficients, which the matrix multiplies; what is below the threshold afterwards is dropped.
 """
 
 import numpy as np
@@ -10,237 +10,364 @@ from numba import njit
 from numpy.typing import NDArray
 
 from qdt_emu.kernels.pauli_strings import (
-    EMPTY,
-    LOW,
+    EVERY_BIT,
     Bytes,
     Ints,
+    Number,
+    Places,
     Words,
     code_at,
-    find,
-    hash_words,
-    index,
+    gathered,
+    outside,
     reaches,
     support,
-    turn,
+    touched,
     weight,
 )
 
 Floats = NDArray[np.float64]
-Sum = tuple[Words, Floats, Words, Words, Words]
-"""Strings (room, words), coefficients, the last map that changed each, a list of places, and the
-table of `pauli_strings`."""
-Tables = tuple[Floats, Bytes, Bytes, Bytes]
-"""Matrices (rows, 16, 16) from code to code; number of codes in the orbit of a code (rows, 16); the
-codes in it (rows, 16, 16); whether a code stays what it is (rows, 16)."""
+Sum = tuple[Words, Floats, Places, Places, Places, Words, Places]
+"""Strings (room, words); coefficients; list of places (room + 1); heads and links of groups; table
+of `pauli_strings.gathered`; free places."""
+Tables = tuple[Floats, Bytes, Bytes, Floats]
+"""Matrices (rows, 16, 16) from code to code; whether a code takes part (rows, 16); for maps that
+only rename: target of each code (rows, 16) and its weight, 0 where it has none."""
+Sample = tuple[Words, Ints]
+"""Dropped strings (room, words) and the map after which each was dropped."""
 
 # Places of the counters and tallies.
-USED, DEAD, SPREAD = 0, 1, 2
-L1, L2, THRESHOLD, PEAK, UPDATES = 0, 1, 2, 3, 4
+USED, FREE, DRAWN, STAMP = range(4)
+L1, L2, THRESHOLD, PEAK, UPDATES, CONSTANT, NEXT, SPACING = range(8)
+
+PULL = 0.05  # of the threshold: what relaxation adds to shorter strings is kept above
+SUPPORT_EVERY = 64  # groups of maps between looks at which qubits are left
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def settle(keys: Words, coefs: Floats, count: Ints, tally: Floats, max_weight: int) -> None:
-    """Close the gaps that dropped strings left; drop all that are below the threshold or heavy."""
+def draw(
+    keys: Words, i: Number, size: float, after: int, sample: Sample, count: Ints, tally: Floats
+) -> None:
+    """Account for a dropped string; take it into the sample with a chance as its square.
+
+    The sample is systematic: one string for every `SPACING` of the sum of dropped squares; it is
+    halved and the spacing doubled when it is full.
+    """
+    tally[L1] += size
+    tally[L2] += size * size
+    if tally[L2] < tally[NEXT]:
+        return
+    room = sample[1].size
+    while tally[L2] >= tally[NEXT]:
+        if count[DRAWN] == room:
+            for k in range(room // 2):
+                sample[0][k] = sample[0][2 * k + 1]
+                sample[1][k] = sample[1][2 * k + 1]
+            count[DRAWN] = room // 2
+            tally[SPACING] *= 2
+            tally[NEXT] = (np.floor(tally[L2] / tally[SPACING]) + 0.5) * tally[SPACING]
+            continue
+        k = count[DRAWN]
+        for w in range(keys.shape[1]):
+            sample[0][k, w] = keys[i, w]
+        sample[1][k] = after
+        count[DRAWN] = k + 1
+        tally[NEXT] += tally[SPACING]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def release(keys: Words, coefs: Floats, free: Places, i: Number, count: Ints) -> None:
+    """Free the place of a string."""
+    for w in range(keys.shape[1]):
+        keys[i, w] = 0
+    coefs[i] = 0.0
+    free[count[FREE]] = i
+    count[FREE] += 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def settle(terms: Sum, count: Ints) -> None:
+    """Close the gaps of free places."""
+    keys, coefs = terms[0], terms[1]
     kept = 0
     for i in range(count[USED]):
-        size = abs(coefs[i])
-        if size == 0.0:
-            continue
-        if size < tally[THRESHOLD] or weight(keys[i]) > max_weight:
-            tally[L1] += size
-            tally[L2] += size * size
+        if coefs[i] == 0.0:
             continue
         if kept < i:
             coefs[kept] = coefs[i]
             for w in range(keys.shape[1]):
                 keys[kept, w] = keys[i, w]
         kept += 1
-    count[USED], count[DEAD] = kept, 0
+    count[USED], count[FREE] = kept, 0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def rename(
-    keys: Words,
-    coefs: Floats,
-    used: int,
+    terms: Sum,
     maps: Ints,
     place: Words,
-    codes: Bytes,
-    weights: Floats,
+    tables: Tables,
+    sample: Sample,
+    count: Ints,
+    tally: Floats,
 ) -> None:
     """Apply maps that send different codes to different codes: strings change, none meet.
 
     Args:
-        keys: Strings.
-        coefs: Coefficients.
-        used: Number of strings.
+        terms: The sum.
         maps: Which maps, in order.
         place: Where each map acts, shape (all maps, 6), see `code_at`.
-        codes: Target of each code, shape (rows, 16).
-        weights: Its weight, 0 where the map has no target.
+        tables: Targets and weights.
+        sample: Of dropped strings.
+        count: Places in use, free ones among them, strings in the sample.
+        tally: Sums of what was dropped, threshold and so on.
     """
-    for i in range(used):
-        key = keys[i]
+    keys, coefs = terms[0], terms[1]
+    codes, weights = tables[2], tables[3]
+    for i in range(count[USED]):
         c = coefs[i]
+        if c == 0.0:
+            continue
         for m in maps:
             where = place[m]
             code = code_at(keys, i, where)
             if code:
                 c *= weights[where[5], code]
-                turn(key, code ^ np.uint64(codes[where[5], code]), where)
+                turn = code ^ np.uint64(codes[where[5], code])
+                keys[i, where[0]] ^= (turn >> np.uint64(2)) << where[1]
+                keys[i, where[3]] ^= (turn & np.uint64(3)) << where[4]
         coefs[i] = c
+        if abs(c) < tally[THRESHOLD] or c == 0.0:
+            draw(keys, i, abs(c), maps[-1], sample, count, tally)
+            release(keys, coefs, terms[6], i, count)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def moved(keys: Words, used: int, where: Words, still: Bytes, todo: Words) -> int:
-    """List the strings that a map changes; return their number.
+def write(keys: Words, i: Number, base: Words, code: int, where: Words) -> None:
+    """Put a code on the qubits of a map beside what a string is elsewhere."""
+    for w in range(base.size):
+        keys[i, w] = base[w]
+    keys[i, where[0]] |= np.uint64(code >> 2) << where[1]
+    keys[i, where[3]] |= np.uint64(code & 3) << where[4]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def combine(
+    keys: Words,
+    coefs: Floats,
+    todo: Places,
+    links: Places,
+    head: Number,
+    where: Words,
+    matrix: Floats,
+    out: Floats,
+    members: Ints,
+) -> int:
+    """Write the coefficients of a group after a map and its members' places; return how many.
 
     Args:
-        keys: Strings; dropped ones count too, for they may come back.
-        used: Number of strings.
+        keys: Strings, shape (room, words).
+        coefs: Coefficients.
+        todo: Places of changed strings.
+        links: Entry of `todo` before each in its group, or -1.
+        head: Last entry of the group.
         where: Where the map acts, see `code_at`.
-        still: Whether a code stays as it is, shape (rows, 16).
-        todo: Overwritten with the places of the changed strings.
+        matrix: From code to code, shape (16, 16).
+        out: Overwritten, shape (16,).
+        members: Overwritten. The same string may be there twice, because relaxation adds strings
+            without looking; members that do not fit become free places.
     """
-    n = 0
-    for i in range(used):
-        code = code_at(keys, i, where)
-        if code and not still[where[5], code]:
-            todo[n] = i
+    for j in range(16):
+        out[j] = 0.0
+    n, t = 0, head
+    while t >= 0:
+        i = np.int64(todo[t])
+        c, code = coefs[i], np.int64(code_at(keys, i, where))
+        for j in range(16):
+            out[j] += c * matrix[code, j]
+        if n < members.size:
+            members[n] = i
             n += 1
+        else:
+            coefs[i] = 0.0
+            for w in range(keys.shape[1]):
+                keys[i, w] = 0
+        t = np.int64(links[t])
     return n
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def branch(
+def lowest(bits: int) -> int:
+    """Return the place of the lowest of 16 bits that is set."""
+    place = 0
+    for step in (8, 4, 2, 1):
+        if bits & ((1 << step) - 1) == 0:
+            bits >>= step
+            place += step
+    return place
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def split(out: Floats, limit: Floats, tally: Floats) -> int:
+    """Return which coefficients reach their limit, as bits; account for the others.
+
+    When one of the others must be taken into the sample, nothing is accounted for, and the bits
+    come back as -1 - bits.
+    """
+    bits, small, squares = 0, 0.0, 0.0
+    for j in range(16):
+        size = abs(out[j])
+        keep = size >= limit[j] and size > 0.0
+        bits |= int(keep) << j
+        lost = 0.0 if keep else size
+        small += lost
+        squares += lost * lost
+    if tally[L2] + squares >= tally[NEXT]:
+        return -1 - bits
+    tally[L1] += small
+    tally[L2] += squares
+    return bits
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def multiply(
     terms: Sum,
-    changed: int,
+    groups: int,
     where: Words,
-    stamp: int,
-    tables: Tables,
+    after: int,
+    matrix: Floats,
+    sample: Sample,
     count: Ints,
     tally: Floats,
-    max_weight: int,
+    least: Floats,
 ) -> None:
-    """Apply a map to the listed strings, orbit by orbit.
-
-    Strings that end below the threshold are dropped: coefficient 0, place kept.
+    """Multiply the coefficients of each group by the matrix; drop and add strings.
 
     Args:
-        terms: The sum; strings that find no room in it are dropped.
-        changed: Number of strings listed by `moved`.
+        terms: The sum, with the groups of `gathered`; strings that find no room are dropped.
+        groups: Number of groups.
         where: Where the map acts, see `code_at`.
-        stamp: Number of this map, different from all before it.
-        tables: Matrices and orbits.
-        count: Number of strings in use, of dropped ones among them, of table entries in use.
-        tally: Sums of what was dropped, threshold, peak, updates.
-        max_weight: Heavier strings are dropped when they first appear.
+        after: Which map this is.
+        matrix: From code to code, shape (16, 16).
+        sample: Of dropped strings.
+        count: Places in use, free ones among them, strings in the sample.
+        tally: Sums of what was dropped, threshold and so on.
+        least: What a string of each weight must reach, over the threshold, shape (weights,).
     """
-    matrices, sizes, orbits, _ = tables
-    row = where[5]
-    keys, coefs, seen, todo, table = terms
-    key = np.empty(keys.shape[1], np.uint64)
-    found, before = np.empty(16, np.int64), np.empty(16)
-    threshold, dead = tally[THRESHOLD], 0
-    for t in range(changed):
-        i = todo[t]
-        if seen[i] == stamp:
-            continue
-        for w in range(key.size):
-            key[w] = keys[i, w]
-        code = own = code_at(keys, i, where)
-        n = sizes[row, own]
-        for k in range(n):
-            target = np.uint64(orbits[row, own, k])
-            turn(key, code ^ target, where)
-            code = target
-            found[k], before[k] = i, coefs[i]
-            if code != own:
-                entry = table[find(keys, table, count[SPREAD], key)]
-                found[k], before[k] = -1, 0.0
-                if entry != EMPTY:
-                    found[k], before[k] = entry & LOW, coefs[entry & LOW]
-                    seen[entry & LOW] = stamp
-        for k in range(n):
-            target, after = np.uint64(orbits[row, own, k]), 0.0
-            for m in range(n):
-                after += before[m] * matrices[row, orbits[row, own, m], target]
-            small = abs(after) < threshold or after == 0.0
-            if found[k] >= 0:
-                coefs[found[k]] = 0.0 if small else after
-                dead += int(small) - int(before[k] == 0.0)
-            elif not small:
-                turn(key, code ^ target, where)
-                code = target
-                small = count[USED] == coefs.size or weight(key) > max_weight
-                if not small:
-                    add(terms, key, after, stamp, count)
-            if small:
-                tally[L1] += abs(after)
-                tally[L2] += after * after
-        tally[UPDATES] += n
-    count[DEAD] += dead
-    tally[PEAK] = max(tally[PEAK], count[USED])
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def add(terms: Sum, key: Words, coef: float, stamp: int, count: Ints) -> None:
-    """Add a string; the sum must have room and not hold the string."""
-    keys, coefs, seen, _, table = terms
-    used = count[USED]
-    if 2 * used >= count[SPREAD]:
-        count[SPREAD] = index(keys, table, used, 2 * used)
-    h = np.uint64(hash_words(key))
-    table[find(keys, table, count[SPREAD], key)] = (h & ~LOW) | np.uint64(used)
-    for w in range(key.size):
-        keys[used, w] = key[w]
-    coefs[used] = coef
-    seen[used] = stamp
-    count[USED] = used + 1
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def thin(terms: Sum, count: Ints, tally: Floats, max_weight: int) -> bool:
-    """Close gaps when there are many, drop small strings when half of the room is taken.
-
-    Returns:
-        Whether strings moved, so that the table must be made again.
-    """
-    half = terms[1].size // 2
-    if 4 * count[DEAD] <= count[USED] + 64 and count[USED] <= half:
-        return False
-    if count[USED] - count[DEAD] > half:
-        tally[THRESHOLD] = raised(terms[1], count[USED], tally[THRESHOLD])
-    settle(terms[0], terms[1], count, tally, max_weight)
-    return True
+    keys, coefs, todo, heads, links, _, free = terms
+    words = keys.shape[1]
+    base, key = np.empty(words, np.uint64), np.empty((1, words), np.uint64)
+    clear, out, limit = np.empty(words, np.uint64), np.empty(16), np.empty(16)
+    members = np.empty(32, np.int64)
+    outside(where, clear)
+    before = -1
+    for g in range(groups):
+        for w in range(words):
+            base[w] = keys[todo[heads[g]], w] & clear[w]
+        n = combine(keys, coefs, todo, links, np.int64(heads[g]), where, matrix, out, members)
+        rest, used = weight(base), 0
+        if rest == 0:
+            tally[CONSTANT] += out[0]
+            out[0] = 0.0
+        if rest != before:
+            for j in range(16):
+                limit[j] = tally[THRESHOLD] * least[rest + int(j > 3) + int(j % 4 > 0)]
+            limit[0] *= PULL
+            before = rest
+        bits = split(out, limit, tally)
+        if bits < 0:
+            bits = -1 - bits
+            for j in range(16):
+                if (bits >> j) & 1 == 0 and out[j] != 0.0:
+                    write(key, 0, base, j, where)
+                    draw(key, 0, abs(out[j]), after, sample, count, tally)
+        while bits:
+            j = lowest(bits)
+            bits &= bits - 1
+            if used < n:
+                i = members[used]
+                used += 1
+            elif count[FREE] > 0:
+                count[FREE] -= 1
+                i = np.int64(free[count[FREE]])
+            elif count[USED] < coefs.size:
+                i = count[USED]
+                count[USED] += 1
+            else:
+                write(key, 0, base, j, where)
+                draw(key, 0, abs(out[j]), after, sample, count, tally)
+                continue
+            coefs[i] = out[j]
+            write(keys, i, base, j, where)
+        for k in range(used, n):
+            release(keys, coefs, free, members[k], count)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def raised(coefs: Floats, used: int, threshold: float) -> float:
     """Return the threshold, doubled until it drops at least half of the strings."""
-    largest = 0.0
+    largest, live = 0.0, 0
     for i in range(used):
         largest = max(largest, abs(coefs[i]))
+        live += coefs[i] != 0.0
     threshold = max(threshold, largest * 2.0**-50)
     while True:
         small = 0
         for i in range(used):
-            small += abs(coefs[i]) < threshold
-        if 2 * small >= used:
+            small += 0.0 < abs(coefs[i]) < threshold
+        if 2 * small >= live:
             return threshold
         threshold *= 2
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def merge(terms: Sum, count: Ints) -> None:
+    """Make one of strings that are there several times."""
+    keys, coefs, todo, heads, links, table, free = terms
+    n = 0
+    for i in range(count[USED]):
+        if coefs[i] != 0.0:
+            todo[n] = i
+            n += 1
+    count[STAMP] += 1
+    every = np.full(keys.shape[1], EVERY_BIT)
+    for g in range(gathered(keys, todo, n, every, count[STAMP], heads, links, table)):
+        first = np.int64(todo[heads[g]])
+        t = np.int64(links[heads[g]])
+        while t >= 0:
+            i = np.int64(todo[t])
+            coefs[first] += coefs[i]
+            release(keys, coefs, free, i, count)
+            t = np.int64(links[t])
+        if coefs[first] == 0.0:
+            release(keys, coefs, free, first, count)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def thin(terms: Sum, after: int, sample: Sample, count: Ints, tally: Floats) -> None:
+    """Close gaps when there are many; drop small strings when half of the room is taken."""
+    half = terms[1].size // 2
+    if count[USED] - count[FREE] > half:
+        merge(terms, count)
+    if count[USED] - count[FREE] > half:
+        tally[THRESHOLD] = raised(terms[1], count[USED], tally[THRESHOLD])
+        for i in range(count[USED]):
+            if 0.0 < abs(terms[1][i]) < tally[THRESHOLD]:
+                draw(terms[0], i, abs(terms[1][i]), after, sample, count, tally)
+                release(terms[0], terms[1], terms[6], i, count)
+    if 4 * count[FREE] > count[USED] + 64:
+        settle(terms, count)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def propagate(
     start: Words,
     place: Words,
-    groups: Ints,
+    runs: Ints,
     tables: Tables,
-    renames: tuple[Bytes, Floats],
     threshold: float,
-    max_weight: int,
+    least: Floats,
     terms: Sum,
+    sample: Sample,
     polarization: Floats,
 ) -> Floats:
     """Return the expectation value of a string that went back through all maps, and the account.
@@ -248,62 +375,68 @@ def propagate(
     Args:
         start: The string, shape (words,).
         place: Where each map acts, latest map first, shape (maps, 6), see `code_at`.
-        groups: Shape (groups, 3): first map, one after the last, and 0 for maps that only rename
-            or 1 for a single map that branches.
-        tables: Matrices and orbits.
-        renames: Target of each code and its weight, shape (rows, 16), of maps that only rename.
-        threshold: Strings with smaller coefficients are dropped after each branching.
-        max_weight: Heavier strings are dropped.
-        terms: Arrays to work in, their contents arbitrary but for `seen`, which is 0. When more
+        runs: Shape (runs, 3): first map, one after the last, and 0 for maps that only rename or 1
+            for a single map that branches.
+        tables: Matrices and so on.
+        threshold: Strings with smaller coefficients are dropped after each map.
+        least: What a string of each weight must reach, over the threshold, shape (stages,
+            weights); equal numbers of maps make a stage.
+        terms: Arrays to work in, their contents arbitrary but for the table, which is 0. When more
             than half of the room is taken the smaller half of the strings goes, and the threshold
             rises to what that takes.
+        sample: Overwritten with dropped strings, one for each `spacing` of the sum of squares.
         polarization: <Z> of each qubit at the start of the circuit.
 
     Returns:
         (value, sum of |c| dropped, sum of c^2 dropped, last threshold, most strings at a time,
-        strings changed).
+        strings changed, strings in the sample, spacing).
 
     Cost:
-        About 1 ns per string and map for looking, 30 ns per string that branches.
+        About 1 ns per string and map for looking, 20 ns per string that a branching map changes.
     """
-    tally, count = np.zeros(5), np.zeros(3, np.int64)
+    tally, count = np.zeros(8), np.zeros(4, np.int64)
     tally[THRESHOLD] = threshold
+    tally[SPACING] = max(threshold * threshold, 1e-18)
+    tally[NEXT] = 0.5 * tally[SPACING]
+    keys, coefs, todo, heads, links, table, _ = terms
     for w in range(start.size):
-        terms[0][0, w] = start[w]
-    terms[1][0] = 1.0
+        keys[0, w] = start[w]
+    coefs[0] = 1.0
     count[USED] = 1
-    seen, live = np.zeros(start.size, np.uint64), np.empty(place.shape[0], np.int64)
-    support(terms[0], 1, seen)
-    fits = False  # whether the table knows the strings
-    for g in range(groups.shape[0]):
+    seen, clear = np.zeros(start.size, np.uint64), np.zeros(start.size, np.uint64)
+    live = np.empty(place.shape[0], np.int64)
+    support(keys, 1, seen)
+    for r in range(runs.shape[0]):
         n = 0
-        for m in range(groups[g, 0], groups[g, 1]):
+        for m in range(runs[r, 0], runs[r, 1]):
             if reaches(seen, place[m]):
                 live[n] = m
                 n += 1
         if n == 0:
             continue
-        if groups[g, 2] == 0:
-            rename(terms[0], terms[1], count[USED], live[:n], place, renames[0], renames[1])
-            settle(terms[0], terms[1], count, tally, max_weight)
-            support(terms[0], count[USED], seen)
-            fits = False
+        if runs[r, 2] == 0:
+            rename(terms, live[:n], place, tables, sample, count, tally)
+            support(keys, count[USED], seen)
             continue
-        where = place[live[0]]
-        changed = moved(terms[0], count[USED], where, tables[3], terms[3])
-        if changed == 0:
-            continue
-        if thin(terms, count, tally, max_weight):
-            support(terms[0], count[USED], seen)
-            reaches(seen, where)
-            changed = moved(terms[0], count[USED], where, tables[3], terms[3])
-            fits = False
-        if not fits:
-            count[SPREAD] = index(terms[0], terms[4], count[USED], 2 * count[USED])
-            fits = True
-        branch(terms, changed, where, g + 1, tables, count, tally, max_weight)
-    value = at_start(terms[0], terms[1], count[USED], polarization)
-    return np.array([value, tally[L1], tally[L2], tally[THRESHOLD], tally[PEAK], tally[UPDATES]])
+        m = live[0]
+        where = place[m]
+        thin(terms, m - 1, sample, count, tally)
+        changed = touched(keys, count[USED], where, tables[1], todo)
+        if changed > 0:
+            outside(where, clear)
+            count[STAMP] += 1
+            stamp = count[STAMP]
+            groups = gathered(keys, todo, changed, clear, stamp, heads, links, table)
+            stage = least[m * least.shape[0] // place.shape[0]]
+            multiply(terms, groups, where, m, tables[0][where[5]], sample, count, tally, stage)
+            tally[UPDATES] += changed
+            tally[PEAK] = max(tally[PEAK], count[USED] - count[FREE])
+        if r % SUPPORT_EVERY == 0:
+            support(keys, count[USED], seen)
+    value = tally[CONSTANT] + at_start(keys, coefs, count[USED], polarization)
+    return np.array(
+        [value, *tally[L1:CONSTANT], float(count[DRAWN]), tally[SPACING]],
+    )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -312,12 +445,18 @@ def at_start(keys: Words, coefs: Floats, used: int, polarization: Floats) -> flo
     total = 0.0
     for i in range(used):
         c = coefs[i]
-        for q in range(polarization.size):
-            code = (keys[i, q >> 5] >> np.uint64(2 * (q & 31))) & np.uint64(3)
-            if code == 3:
-                c *= polarization[q]
-            elif code:
-                c = 0.0
-                break
+        if c == 0.0:
+            continue
+        for w in range(keys.shape[1]):
+            key, q = keys[i, w], 32 * w
+            while key:
+                code = key & np.uint64(3)
+                if code == 3:
+                    c *= polarization[q]
+                elif code:
+                    c = 0.0
+                    break
+                key >>= np.uint64(2)
+                q += 1
         total += c
     return total

@@ -1,8 +1,8 @@
-"""Pauli strings as words of bits, and a table that finds them.
+"""Pauli strings as words of bits, and a table that gathers those that agree outside of two qubits.
 
-A string is a row of 64-bit words with two bits per qubit: qubit q is at bits 2 (q % 32) of word
-q // 32, and 0, 1, 2, 3 mean I, X, Y, Z. A list of different strings has an open-addressing table
-that finds a place in the list: hash in the high 32 bits of an entry, place in the low ones.
+A string has two bits per qubit: qubit q is at bits 2 (q % 32) of word q // 32, and 0, 1, 2, 3 mean
+I, X, Y, Z. Strings are columns: `keys[i, w]` is word w of string i, so that looking at one qubit of
+all strings reads memory in a row. The string of all I marks a free place in a list.
 """
 
 import numpy as np
@@ -11,23 +11,19 @@ from numpy.typing import NDArray
 
 Words = NDArray[np.uint64]
 Ints = NDArray[np.int64]
+Places = NDArray[np.int32]
 Bytes = NDArray[np.uint8]
 Number = int | np.int64
 
-EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)
-LOW = np.uint64(0xFFFFFFFF)
+GROUP = np.uint64(0x7FFFFFFF)
+STAMPS = 2**20 - 1
+EVERY_BIT = np.uint64(0xFFFFFFFFFFFFFFFF)
 EVERY_QUBIT = np.uint64(0x5555555555555555)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def hash_words(key: Words) -> np.uint64:
-    """Return 64 well mixed bits of a string."""
-    h = np.uint64(0x9E3779B97F4A7C15)
-    for w in range(key.size):
-        h = (h ^ key[w]) * np.uint64(0xBF58476D1CE4E5B9)
-        h ^= h >> np.uint64(29)
-    h *= np.uint64(0x94D049BB133111EB)
-    return h ^ (h >> np.uint64(32))
+FOURS = np.uint64(0x3333333333333333)
+NIBBLES = np.uint64(0x0F0F0F0F0F0F0F0F)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+STEP = np.uint64(0xD1342543DE82EF95)
+MIX = np.uint64(0xBF58476D1CE4E5B9)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -36,59 +32,12 @@ def weight(key: Words) -> int:
     total = 0
     for w in range(key.size):
         x = (key[w] | (key[w] >> np.uint64(1))) & EVERY_QUBIT
-        while x:
-            x &= x - np.uint64(1)
-            total += 1
+        x = (x & FOURS) + ((x >> np.uint64(2)) & FOURS)
+        x = (x + (x >> np.uint64(4))) & NIBBLES
+        x += x >> np.uint64(8)
+        x += x >> np.uint64(16)
+        total += int((x + (x >> np.uint64(32))) & np.uint64(127))
     return total
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def find(keys: Words, table: Words, spread: int, key: Words) -> Number:
-    """Return where the table holds a string, or the empty entry where it belongs.
-
-    Args:
-        keys: Strings of the sum.
-        table: Entries; `spread` of them (a power of 2) are in use.
-        spread: Entries in use.
-        key: The string, shape (words,).
-    """
-    h = np.uint64(hash_words(key))
-    last = np.uint64(spread - 1)
-    at = h & last
-    tag = h >> np.uint64(32)
-    while True:
-        entry = table[at]
-        if entry == EMPTY:
-            return np.int64(at)
-        if entry >> np.uint64(32) == tag:
-            place = entry & LOW
-            same = True
-            for w in range(key.size):
-                same &= keys[place, w] == key[w]
-            if same:
-                return np.int64(at)
-        at = (at + np.uint64(1)) & last
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def index(keys: Words, table: Words, used: int, expected: int) -> int:
-    """Fill the table with the first `used` strings, with space for as many as are expected.
-
-    Returns:
-        The number of entries in use, a power of 2.
-    """
-    spread = 64
-    while spread < 2 * expected and 2 * spread <= table.size:
-        spread *= 2
-    table[:spread] = EMPTY
-    last = np.uint64(spread - 1)
-    for i in range(used):
-        h = np.uint64(hash_words(keys[i]))
-        at = h & last
-        while table[at] != EMPTY:  # all strings differ
-            at = (at + np.uint64(1)) & last
-        table[at] = (h & ~LOW) | np.uint64(i)
-    return spread
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -96,7 +45,7 @@ def code_at(keys: Words, i: Number, where: Words) -> np.uint64:
     """Return the code of a string on the qubits of a map.
 
     Args:
-        keys: Strings.
+        keys: Strings, shape (room, words).
         i: Which.
         where: Word and shift of a, mask of a (0 for a map on one qubit), word and shift of b, and
             row of the tables.
@@ -106,21 +55,112 @@ def code_at(keys: Words, i: Number, where: Words) -> np.uint64:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def turn(key: Words, change: np.uint64, where: Words) -> None:
-    """Change the code of a string on the qubits of a map by XOR."""
-    key[where[0]] ^= (change >> np.uint64(2)) << where[1]
-    key[where[3]] ^= (change & np.uint64(3)) << where[4]
+def outside(where: Words, clear: Words) -> None:
+    """Write the bits of all qubits that a map does not touch."""
+    clear[:] = EVERY_BIT
+    clear[where[0]] &= ~(where[2] << where[1])
+    clear[where[3]] &= ~(np.uint64(3) << where[4])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def touched(keys: Words, used: int, where: Words, moving: Bytes, todo: Places) -> int:
+    """List the strings that a map may change; return their number.
+
+    Args:
+        keys: Strings, shape (room, words).
+        used: Number of places in use.
+        where: Where the map acts, see `code_at`.
+        moving: Whether a code takes part in the map, shape (rows, 16).
+        todo: Overwritten with places; one more entry than there are places in use.
+    """
+    n = 0
+    takes = moving[where[5]]
+    a, left, mask, b, right = where[0], where[1], where[2], where[3], where[4]
+    for i in range(used):  # no branch: most maps touch an unforeseeable fifth of the strings
+        code = ((keys[i, a] >> left) & mask) << np.uint64(2)
+        code |= (keys[i, b] >> right) & np.uint64(3)
+        todo[n] = i
+        n += takes[code]
+    return n
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def hashed(keys: Words, i: Number, clear: Words) -> np.uint64:
+    """Return 64 mixed bits of a string on the bits of `clear`."""
+    h, odd = np.uint64(0), GOLDEN
+    for w in range(clear.size):
+        h += (keys[i, w] & clear[w]) * odd
+        odd *= STEP
+    return np.uint64((h ^ (h >> np.uint64(32))) * MIX)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def gathered(
+    keys: Words,
+    todo: Places,
+    changed: int,
+    clear: Words,
+    stamp: int,
+    heads: Places,
+    links: Places,
+    table: Words,
+) -> int:
+    """Group strings that agree on the bits of `clear`; return the number of groups.
+
+    Args:
+        keys: Strings, shape (room, words).
+        todo: Places of the strings.
+        changed: How many of them.
+        clear: Bits to compare, shape (words,).
+        stamp: Different from all before it (up to 2^20), so that the table need not be emptied.
+        heads: Overwritten with the last entry of `todo` of each group.
+        links: Overwritten with the entry before each entry of `todo` in its group, or -1.
+        table: Open addressing. An entry is the stamp (20 bits), a part of the hash (13), and the
+            group (31).
+    """
+    spread = 64
+    while spread < 2 * changed:
+        spread *= 2
+    last = np.uint64(spread - 1)
+    mark = np.uint64(stamp & STAMPS)
+    if mark == 0:
+        table[:] = 0
+        mark = np.uint64(STAMPS)
+    words, groups = keys.shape[1], 0
+    for t in range(changed):
+        i = todo[t]
+        h = hashed(keys, i, clear)
+        tag = (mark << np.uint64(13)) | (h >> np.uint64(51))
+        at = (h ^ (h >> np.uint64(29))) & last
+        while True:
+            entry = table[at]
+            if entry >> np.uint64(44) != mark:
+                table[at] = (tag << np.uint64(31)) | np.uint64(groups)
+                heads[groups], links[t] = t, -1
+                groups += 1
+                break
+            if entry >> np.uint64(31) == tag:
+                g = entry & GROUP
+                j = todo[heads[g]]
+                different = np.uint64(0)
+                for w in range(words):
+                    different |= (keys[i, w] ^ keys[j, w]) & clear[w]
+                if different == 0:
+                    links[t], heads[g] = heads[g], t
+                    break
+            at = (at + np.uint64(1)) & last
+    return groups
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def support(keys: Words, used: int, out: Words) -> None:
     """Write the union of the qubits that are not I, as 01 in the two bits of each."""
     out[:] = 0
-    for i in range(used):
-        for w in range(out.size):
-            out[w] |= keys[i, w]
     for w in range(out.size):
-        out[w] = (out[w] | (out[w] >> np.uint64(1))) & EVERY_QUBIT
+        bits = np.uint64(0)
+        for i in range(used):
+            bits |= keys[i, w]
+        out[w] = (bits | (bits >> np.uint64(1))) & EVERY_QUBIT
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -3,6 +3,7 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 from typing import NoReturn
 
 import numpy as np
@@ -10,42 +11,17 @@ from numpy.typing import NDArray
 
 from qdt_emu.circuit import Structure, Values
 from qdt_emu.engines.engine import Expectations, Plan
-from qdt_emu.engines.pauli_bind import Maps, bind, refuse_draws
+from qdt_emu.engines.pauli_bind import bind, refuse_draws
+from qdt_emu.engines.pauli_error import Ladder, refined, rungs, stated
 from qdt_emu.engines.pauli_program import Program, program, refusal
+from qdt_emu.engines.pauli_run import SMALLEST_ROOM, Cone, Propagated, bytes_per_string, places
 from qdt_emu.errors import InputError, UnsupportedError
-from qdt_emu.kernels.pauli import Sum, propagate
-from qdt_emu.kernels.pauli_strings import cone
 
 Floats = NDArray[np.float64]
 
-SMALLEST_ROOM = 1024  # strings
-COARSER = 3.0  # the second threshold is this much higher
-SAFETY = 2.0  # in the reported error, of the difference of both thresholds
-MANY_STRINGS = 0.3  # in the reported error, of the root of the dropped sum of squares
-FEW_STRINGS = 4.0  # as well, over the root of the number of dropped strings
-LOOK = 1.5e-9  # s for one string to see that a map does not touch it
-BRANCH = 4e-8  # s for one string to branch
-
-
-@dataclass(frozen=True)
-class Propagated:
-    """What became of one string at one threshold.
-
-    Attributes:
-        value: Its expectation value.
-        dropped: Sum of the absolute values of dropped coefficients: a rigorous error bound.
-        dropped_squares: Sum of their squares.
-        threshold: The last one; larger than asked for when there was no room.
-        terms: Most strings at a time.
-        updates: Strings changed.
-    """
-
-    value: float
-    dropped: float = 0.0
-    dropped_squares: float = 0.0
-    threshold: float = 0.0
-    terms: float = 1.0
-    updates: float = 0.0
+LOOK = 3e-9  # s for one string to see whether a map touches it
+CHANGE = 1.5e-7  # s for one string that a map changes
+MAP = 8192  # bytes to bind an operation
 
 
 @dataclass(frozen=True)
@@ -58,13 +34,17 @@ class Pauli:
 
     Attributes:
         threshold: Strings with a smaller coefficient are dropped; 0 drops nothing. Every string is
-            propagated again at three times the threshold, for the error.
+            propagated again at coarser thresholds, for the error. Of strings that noise will shrink
+            before the start of the circuit, more is asked, see `pauli_error.Ladder`.
+        tolerance: Start coarse and lower the threshold until the stated error of a string is at
+            most this, or `threshold` is reached; `None` uses `threshold` at once.
         max_weight: Strings on more qubits are dropped; `None` keeps them.
         max_terms: Strings held at a time; when there are more, the smaller half is dropped.
         threads: Observables propagated at a time; `None` is one for each core.
     """
 
     threshold: float = 1e-4
+    tolerance: float | None = None
     max_weight: int | None = None
     max_terms: int = 2**22
     threads: int | None = None
@@ -72,6 +52,8 @@ class Pauli:
     def __post_init__(self) -> None:
         if not 0 <= self.threshold < 1:
             raise InputError(f"`threshold` must be in [0, 1), but is {self.threshold!r}.")
+        if self.tolerance is not None and not self.tolerance > 0:
+            raise InputError(f"`tolerance` must be above 0 or None, but is {self.tolerance!r}.")
         if self.max_weight is not None and self.max_weight < 1:
             raise InputError(f"`max_weight` must be at least 1 or None, but is {self.max_weight}.")
         if not SMALLEST_ROOM <= self.max_terms < 2**31:
@@ -93,12 +75,12 @@ class Pauli:
         """
         n = structure.n_qubits
         terms = self._room(n)
-        words = -(-n // 32)
-        size = (8 * words + 56) * terms * min(self._threads(), max(paulis, 1))
+        size = bytes_per_string(n) * terms * min(self._threads(), max(4 * paulis, 1))
+        size += MAP * len(structure.operations)
         # A sum of squares of at most 1 holds at most 1 / threshold^2 strings, usually far fewer.
         likely = min(terms, 10 / self.threshold if self.threshold else terms)
         strings = -(-max(paulis, 1) // self._threads())
-        seconds = strings * len(structure.operations) * (1e-6 + likely * (LOOK + 0.05 * BRANCH))
+        seconds = strings * len(structure.operations) * (1e-6 + likely * (LOOK + 0.05 * CHANGE))
         exact = self.threshold == 0 and self.max_weight is None
         why = refusal(structure)
         if not paulis:
@@ -132,10 +114,9 @@ class Pauli:
         """Return expectation values with the error that dropped strings may have caused.
 
         Error:
-            `bounds` holds for each string twice the difference of both thresholds, plus what
-            dropped strings of random signs add up to, and never more than the sum of all that was
-            dropped, which is rigorous. It covers the true error in at least 95 % of noisy random
-            circuits; half of the bounds are 5 to 40 times too large.
+            `bounds` holds for each string what `pauli_error.stated` makes of runs at several
+            thresholds, and never more than the sum of all that was dropped, which is rigorous. It
+            covers the true error of at least 95 % of noisy random circuits.
         """
         n = state.n_qubits
         if paulis.ndim != 2 or paulis.shape[1] != n or np.any(paulis > 3):
@@ -146,60 +127,40 @@ class Pauli:
         refuse_draws(state, values)
         maps = bind(state, values, np.asarray(readout, float))
         polarization = 1 - 2 * np.asarray(values.excited, float)
-        thresholds = [self.threshold, COARSER * self.threshold][: 1 + (self.threshold > 0)]
-
-        def run(job: tuple[int, float]) -> Propagated:
-            return self._propagate(maps, paulis[job[0]], polarization, job[1])
-
-        jobs = [(k, t) for t in thresholds for k in range(len(paulis))]
+        ladder = Ladder(maps, polarization, self.max_weight, self.max_terms)
+        strings = [ladder.cone(codes) for codes in paulis]
         with ThreadPoolExecutor(self._threads()) as pool:
-            done = list(pool.map(run, jobs))
-        fine, coarse = done[: len(paulis)], done[-len(paulis) :]
-        bounds = np.array([_error(f, c) for f, c in zip(fine, coarse, strict=True)])
+            if self.tolerance is None or self.threshold == 0:
+                runs = self._fixed(pool, ladder, strings)
+            else:
+                args = (self.tolerance, self.threshold)
+                runs = list(pool.map(lambda part: refined(ladder, part, *args), strings))
+        bounds = np.array([stated(r) for r in runs])
         return Expectations(
-            np.array([f.value for f in fine]),
-            np.zeros(len(paulis)),
+            np.array([r[0].value for r in runs]),
+            np.zeros(len(runs)),
             float(bounds.max(initial=0.0)),
-            _details(fine, coarse),
+            _details(runs),
             bounds,
         )
 
-    def _propagate(
-        self, maps: Maps, codes: NDArray[np.uint8], polarization: Floats, threshold: float
-    ) -> Propagated:
-        """Return one string's value; only maps and qubits of its light cone take part."""
-        if not codes.any():
-            return Propagated(1.0)
-        inside = (codes > 0).astype(np.uint8)
-        kept = cone(maps.where, inside).astype(bool)
-        qubits = np.flatnonzero(inside)
-        local = np.zeros(len(codes), np.int64)
-        local[qubits] = np.arange(len(qubits))
-        start = np.zeros(-(-len(qubits) // 32), np.uint64)
-        for q, code in zip(local[qubits], codes[qubits], strict=True):
-            start[q >> 5] |= np.uint64(int(code) << 2 * (q & 31))
-        first, second, row = maps.where[kept].T
-        a, b = local[first], local[second]
-        pair = first >= 0
-        a = np.where(pair, a, b)
-        place = np.stack([a >> 5, 2 * (a & 31), 3 * pair, b >> 5, 2 * (b & 31), row], 1)
-        heaviest = len(codes) if self.max_weight is None else self.max_weight
-        found = propagate(
-            start,
-            place.astype(np.uint64),
-            _groups(maps.forks[kept]),
-            maps.tables,
-            maps.renames,
-            threshold,
-            heaviest,
-            _workspace(self._room(len(qubits)), len(start)),
-            polarization[qubits],
-        )
-        return Propagated(*(float(x) for x in found))
+    def _fixed(
+        self, pool: ThreadPoolExecutor, ladder: Ladder, strings: list[Cone | None]
+    ) -> list[list[Propagated]]:
+        """Return the runs of each string at the threshold and above, finest first."""
+        thresholds = rungs(self.threshold)
+        decays = list(pool.map(ladder.scout, strings)) if self.threshold else [0.0] * len(strings)
+
+        def climb(job: tuple[int, int]) -> Propagated:
+            rung, k = job
+            return ladder.climb(strings[k], thresholds[rung], decays[k], follow=rung == 0)
+
+        done = list(pool.map(climb, product(range(len(thresholds)), range(len(strings)))))
+        return [done[k :: len(strings)] for k in range(len(strings))]
 
     def _room(self, n: int) -> int:
         """Return how many strings are held: never more than twice the number that exist."""
-        return min(self.max_terms, max(SMALLEST_ROOM, 2 << 2 * min(n, 20)))
+        return min(self.max_terms, places(n))
 
     def _threads(self) -> int:
         return self.threads or os.cpu_count() or 1
@@ -210,49 +171,15 @@ _NO_SAMPLES = (
 )
 
 
-def _workspace(room: int, words: int) -> Sum:
-    """Return arrays for `room` strings; memory that is never touched costs nothing."""
-    entries = 1 << (2 * room - 1).bit_length()
-    return (
-        np.empty((room, words), np.uint64),
-        np.empty(room),
-        np.zeros(room, np.uint64),
-        np.empty(room, np.uint64),
-        np.empty(entries, np.uint64),
-    )
-
-
-def _groups(forks: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return (first map, one after the last, forks): renaming maps in a row are one group."""
-    change = np.flatnonzero(forks[1:] | forks[:-1]) + 1
-    begin = np.concatenate([[0], change]) if len(forks) else np.zeros(0, np.int64)
-    end = np.concatenate([begin[1:], [len(forks)]]) if len(forks) else begin
-    return np.stack([begin, end, forks[begin]], 1).astype(np.int64)
-
-
-def _error(fine: Propagated, coarse: Propagated) -> float:
-    """Return an estimate of the error of the finer run.
-
-    Many dropped strings have random signs and small values, so that their root sum of squares is
-    more than enough; (dropped sum)^2 / (sum of squares) counts them, and few do not average out.
-    The factors were fitted to noisy random circuits and to circuits on calibrated processors, so
-    that the estimate covers at least 98 % of each kind.
-    """
-    if fine.dropped == 0:
-        return 0.0
-    rms = float(np.sqrt(fine.dropped_squares))
-    spread = rms * (MANY_STRINGS + FEW_STRINGS * rms / fine.dropped)
-    return min(fine.dropped, SAFETY * abs(fine.value - coarse.value) + spread)
-
-
-def _details(fine: list[Propagated], coarse: list[Propagated]) -> dict[str, float | int | str]:
+def _details(runs: list[list[Propagated]]) -> dict[str, float | int | str]:
+    fine = [r[0] for r in runs]
     return {
-        "pauli terms": int(max((f.terms for f in fine), default=0)),
-        "pauli updates": int(sum(f.updates for f in fine + coarse)),
+        "pauli terms": max((f.terms for f in fine), default=0),
+        "pauli updates": sum(f.updates for r in runs for f in r),
         "pauli threshold": max((f.threshold for f in fine), default=0.0),
-        "pauli coarse threshold": max((c.threshold for c in coarse), default=0.0),
+        "pauli thresholds": max((len(r) for r in runs), default=0),
         "pauli dropped": max((f.dropped for f in fine), default=0.0),
         "pauli difference": max(
-            (abs(f.value - c.value) for f, c in zip(fine, coarse, strict=True)), default=0.0
+            (abs(r[0].value - r[min(1, len(r) - 1)].value) for r in runs), default=0.0
         ),
     }

@@ -25,18 +25,19 @@ class Maps:
     Attributes:
         where: (first qubit or -1, second qubit, row), shape (k, 3), in the order of action.
         forks: Whether a map makes several strings of one, or one of several, shape (k,).
-        tables: Matrices, orbits and what stays, see `kernels.pauli.Tables`.
-        renames: Target and weight of each code, see `kernels.pauli.propagate`.
+        tables: Matrices and what follows from them, see `kernels.pauli.Tables`.
     """
 
     where: Index
     forks: NDArray[np.bool_]
-    tables: tuple[Floats, Bytes, Bytes, Bytes]
-    renames: tuple[Bytes, Floats]
+    tables: tuple[Floats, Bytes, Bytes, Floats]
 
 
 def bind(prog: Program, values: Values, readout: Floats) -> Maps:
     """Return the maps of a program, with the readout of each qubit as the first map on it.
+
+    Maps on one qubit become part of a map on two that branches anyway, next to them; beside a
+    Clifford gate they stay alone, for then it only renames.
 
     Args:
         prog: Which factors make each map.
@@ -58,16 +59,70 @@ def bind(prog: Program, values: Values, readout: Floats) -> Maps:
     matrices = np.concatenate([matrices, first])
     matrices[np.abs(matrices) < ROUNDING] = 0.0
     forks = _forks(matrices)
-    order = np.lexsort((forks[maps[:, 2]], maps[:, 3]))
-    maps = maps[order]
+    maps = maps[np.lexsort((forks[maps[:, 2]], maps[:, 3]))]
+    maps, matrices = _absorbed(maps, matrices, forks)
+    forks = _forks(matrices)
     target = np.abs(matrices).argmax(2)
     weight = np.take_along_axis(matrices, target[:, :, None], axis=2)[:, :, 0]
     return Maps(
         maps[:, :3].copy(),
         forks[maps[:, 2]],
-        (matrices, *_orbits(matrices), _still(matrices)),
-        (target.astype(np.uint8), weight.copy()),
+        (matrices, _moving(matrices), target.astype(np.uint8), weight.copy()),
     )
+
+
+def _absorbed(maps: Index, matrices: Floats, forks: NDArray[np.bool_]) -> tuple[Index, Floats]:
+    """Return maps and matrices after single-qubit maps went into pairs that branch.
+
+    A single goes into the next such pair on its qubit, or else into the one before it, if no other
+    map on its qubit lies between.
+    """
+    singles = np.flatnonzero(maps[:, 0] < 0).tolist()
+    if not singles:
+        return maps, matrices
+    before, behind = _neighbours(maps)
+    mixing = forks[maps[:, 2]] & (maps[:, 0] >= 0)
+    # Row 0 of `parts` is none; sides: first before, first behind, second before, second behind.
+    sides = np.full((len(maps), 4), -1, np.int64)
+    gone = np.zeros(len(maps), bool)
+    for m in singles:
+        q, row = maps[m, 1], maps[m, 2]
+        for k, late in ((behind[m], 0), (before[m], 1)):
+            if k >= 0 and mixing[k] and sides[k, side := 2 * (maps[k, 1] == q) + late] < 0:
+                sides[k, side] = row
+                gone[m] = True
+                break
+    kept = np.flatnonzero(~gone)
+    what = np.column_stack([maps[kept, 2], sides[kept]])
+    rows, which = np.unique(what, axis=0, return_inverse=True)
+    out = matrices[rows[:, 0]]
+    single = np.concatenate([matrices[:, :4, :4], np.eye(4)[None]])
+    for late in (0, 1):
+        some = np.flatnonzero(np.any(rows[:, [1 + late, 3 + late]] >= 0, axis=1))
+        a, b = single[rows[some, 1 + late]], single[rows[some, 3 + late]]
+        both = np.einsum("kij,kab->kiajb", a, b).reshape(-1, 16, 16)
+        out[some] = out[some] @ both if late else both @ out[some]
+    out[np.abs(out) < ROUNDING] = 0.0
+    new = maps[kept].copy()
+    new[:, 2] = which.ravel()
+    return new, out
+
+
+def _neighbours(maps: Index) -> tuple[list[int], list[int]]:
+    """Return the map before and behind each single-qubit map on its qubit, or -1."""
+    before, behind = [-1] * len(maps), [-1] * len(maps)
+    last: dict[int, int] = {}
+    for m, (a, b) in enumerate(maps[:, :2].tolist()):
+        for q in (a, b):
+            if q < 0:
+                continue
+            k = last.get(q, -1)
+            if a < 0:
+                before[m] = k
+            if k >= 0 and maps[k, 0] < 0:
+                behind[k] = m
+            last[q] = m
+    return before, behind
 
 
 def refuse_draws(prog: Program, values: Values) -> None:
@@ -134,16 +189,12 @@ def _forks(matrices: Floats) -> NDArray[np.bool_]:
     return forks
 
 
-def _still(matrices: Floats) -> Bytes:
-    """Return which codes become themselves and nothing else, shape (rows, 16)."""
-    still: Bytes = (np.abs(matrices - np.eye(16)).max(2) < ROUNDING).astype(np.uint8)
-    return still
+def _moving(matrices: Floats) -> Bytes:
+    """Return which codes become something else, or something else them, shape (rows, 16).
 
-
-def _orbits(matrices: Floats) -> tuple[Bytes, Bytes]:
-    """Return sizes (rows, 16) and members (rows, 16, 16) of the orbit of each code."""
-    linked = (matrices != 0) | (matrices != 0).transpose(0, 2, 1) | np.eye(16, dtype=bool)
-    for _ in range(4):  # paths of up to 16 steps
-        linked = linked @ linked
-    members = np.argsort(~linked, axis=2, kind="stable")
-    return linked.sum(2).astype(np.uint8), members.astype(np.uint8)
+    What a map adds to I is left out: such strings are too many to look at each.
+    """
+    change: NDArray[np.bool_] = np.abs(matrices - np.eye(16)) > ROUNDING
+    moving = np.zeros(matrices.shape[:2], np.uint8)
+    moving[:, 1:] = change[:, 1:].any(2) | change[:, 1:, 1:].any(1)
+    return moving
