@@ -7,6 +7,7 @@ from qdt_emu.kernels.mps import (
     apply_one,
     draw,
     expectations,
+    merged,
     move,
     norm,
     reduced_one,
@@ -20,6 +21,7 @@ from qdt_emu.kernels.mps_pair import (
     apply_two,
     dominant,
     factors,
+    near,
     schmidt,
     spread_left,
     spread_right,
@@ -134,7 +136,9 @@ def test_schmidt_terms_add_up_and_are_as_few_as_they_can(function, swapped):
     cases += [(random_unitary(rng, 4), 4), (np.zeros((4, 4)) + np.diag([1.0, 0, 0, 0]), 1)]
     for t, rank in cases:
         x, y = np.zeros((4, 2, 2), complex), np.zeros((4, 2, 2), complex)
-        assert function(t.astype(complex), swapped, x, y) == rank
+        found, entangling = function(t.astype(complex), swapped, x, y)
+        assert found == rank
+        assert entangling < 1e-12 if rank == 1 else 0 < entangling < 0.76
         total = sum(np.kron(a, b) for a, b in zip(x[:rank], y[:rank], strict=True))
         np.testing.assert_allclose(total, SWAP @ t @ SWAP if swapped else t, atol=1e-13)
 
@@ -154,6 +158,28 @@ def test_factors_are_the_best_of_their_size(function, shape, rightwards):
     np.testing.assert_allclose(a @ b, best / np.linalg.norm(best), atol=1e-10)
     isometry = a.conj().T @ a if rightwards else b @ b.conj().T
     np.testing.assert_allclose(isometry, np.eye(4), atol=1e-12)
+
+
+@pytest.mark.parametrize("angle", [0.05, 0.3])
+@pytest.mark.parametrize("rightwards", [False, True])
+@both(near)
+def test_near_is_nearly_the_best_for_weak_gates(function, rightwards, angle):
+    n, most = 9, 6
+    chain = random_chain(n, 200, 5, most)
+    rzz = np.diag(np.exp(-0.5j * angle * np.array([1, -1, -1, 1])))
+    x, y = np.zeros((4, 2, 2), complex), np.zeros((4, 2, 2), complex)
+    assert schmidt(rzz, False, x, y)[1] == pytest.approx(np.sin(angle) ** 2 / 2, rel=0.1)
+    move(chain, 4)
+    old = site(chain, 5) if rightwards else site(chain, 4).reshape(2 * most, most)
+    theta = transformed(merged(chain, 4), rzz, False, most, most)
+    a, b, discarded = function(theta, old.copy(), rightwards, 1)
+    s = np.linalg.svd(theta)[1]
+    best = 1 - (s[:most] ** 2).sum()
+    assert best - 1e-14 <= discarded <= 1.05 * best + 1e-14
+    isometry = a.conj().T @ a if rightwards else b @ b.conj().T
+    np.testing.assert_allclose(isometry, np.eye(most), atol=1e-12)
+    kept = a @ b
+    assert abs(np.vdot(kept, theta)) ** 2 == pytest.approx(1 - discarded, abs=1e-12)
 
 
 @both(dominant)
@@ -213,7 +239,7 @@ def test_spreads_and_transform_are_the_same_gate(function):
     t = random_unitary(np.random.default_rng(7), 4)
     x, y = np.zeros((4, 2, 2), complex), np.zeros((4, 2, 2), complex)
     for swapped in (False, True):
-        rank = schmidt(t, swapped, x, y)
+        rank, _ = schmidt(t, swapped, x, y)
         left, right = chain.bond[2], chain.bond[4]
         middle = chain.bond[3]
         theta = site(chain, 2).reshape(2 * left, middle) @ site(chain, 3)
