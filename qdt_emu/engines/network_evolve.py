@@ -340,8 +340,10 @@ def _identity(d: int) -> Factors:
 
 def outer(vectors: Sequence[Array], like: Array) -> Array:
     """Return the product of vectors, flattened, in the precision of `like`."""
-    out = np.ones(1, like.real.dtype)
-    for vector in vectors:
+    if not vectors:
+        return np.ones(1, like.real.dtype)
+    out = vectors[0]
+    for vector in vectors[1:]:
         out = (out[:, None] * vector).reshape(-1)
     return out
 

@@ -5,10 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import quimb.tensor as quimb
 
 from qdt_emu.circuit import Condition, Kind, Operation, Structure, Values
 from qdt_emu.engines.density import Density
 from qdt_emu.engines.network import Network
+from qdt_emu.engines.network_evolve import evolve
+from qdt_emu.engines.network_expect import expectation
+from qdt_emu.engines.network_state import Graph, product_state
 from qdt_emu.engines.statevector import Statevector
 from qdt_emu.errors import InputError
 from tests.engines import kicked_ising as ising
@@ -233,6 +237,62 @@ def test_equal_settings_make_equal_engines():
     assert Network() == Network()
     assert hash(Network(max_bond=8)) == hash(Network(max_bond=8))
     assert set(LATTICES) >= {"chain", "ring", "tree"}
+
+
+def patch():
+    """Two plaquettes of the heavy-hexagon graph that share a side: 21 qubits."""
+    qubits = [*range(37, 46), 52, 53, 54, *range(56, 65)]
+    where = {q: k for k, q in enumerate(qubits)}
+    return [(where[a], where[b]) for a, b in ising.EDGES if a in where and b in where]
+
+
+def kicked_patch(theta, phi, steps):
+    """Kicked Ising steps with couplings that are no Clifford gates."""
+    edges = patch()
+    n = 1 + max(max(e) for e in edges)
+    ops = []
+    for _ in range(steps):
+        ops += [Operation(Kind.UNITARY, (q,), 0) for q in range(n)]
+        ops += [Operation(Kind.UNITARY, edge, 0) for edge in edges]
+    values = replace(
+        Values.empty(n), unitaries1=ising.rx(theta)[None], unitaries2=ising.rzz(phi)[None]
+    )
+    return Structure(tuple(ops), n, 0, tuple(range(n))), values
+
+
+@pytest.mark.parametrize(("theta", "phi", "steps"), [(0.6, -np.pi / 2, 5), (0.9, 0.7, 4)])
+def test_two_plaquettes_agree_with_the_statevector(theta, phi, steps):
+    structure, values = kicked_patch(theta, phi, steps)
+    n = structure.n_qubits
+    paulis = np.zeros((4, n), np.uint8)
+    paulis[0, 10], paulis[1, [0, 4]], paulis[2, [3, 10, 16]], paulis[3, [2, 20]] = 3, 3, 1, 3
+    exact = estimate(Statevector(precision="double"), structure, values, paulis).values
+    found = estimate(Network(max_bond=32), structure, values, paulis)
+    assert np.abs(found.values - exact).max() < 3e-3
+    assert np.all(np.abs(found.values - exact) <= found.bounds + 1e-6)
+
+
+@pytest.mark.slow
+def test_quimb_finds_the_same_by_simple_update():
+    """Gate by gate on two plaquettes, bonds cut to 4: the same local expectation value."""
+    edges, theta, steps = patch(), 0.6, 5
+    n = 1 + max(max(e) for e in edges)
+    gates = []
+    for _ in range(steps):
+        gates += [((q,), ising.rx(theta)) for q in range(n)]
+        gates += [(edge, ising.rzz(-np.pi / 2)) for edge in edges]
+    peer = quimb.CircuitPEPSSimpleUpdate(n, edges=edges, max_bond=4, cutoff=1e-12)
+    for sites, matrix in gates:
+        peer.apply_gate_raw(matrix, sites)
+    z = np.diag([1.0 + 0j, -1])
+    zeros = product_state(
+        Graph(n, tuple(sorted(edges))), np.tile(np.array([1, 0], complex), (n, 1))
+    )
+    state = evolve(zeros, gates, max_bond=4)
+    assert state.log_fidelity < -1e-3
+    for q in (3, 10, 16):
+        other = float(np.real(peer.local_expectation(z, q)))
+        assert expectation(state, {q: z}).value == pytest.approx(other, abs=1e-6)
 
 
 NINE = [
