@@ -26,7 +26,8 @@ from qdt_emu.errors import InputError, UnsupportedError
 Array = Any
 Floats = NDArray[np.float64]
 
-FLOPS = 2e9  # per second, many small products in NumPy on one Zen 3 core
+FLOPS = 8e9  # per second, products of large tensors in NumPy on one Zen 3 core
+STEP = 2e-5  # s for each pair of tensors, however small
 PREPARE = 1e-4  # s per operation and string: fusing, binding, counting what contributes
 HELD = 1e-9  # an entry that a compiled network holds at zero may not exceed this
 MAX_OPEN = 16  # clbits of a distribution
@@ -42,6 +43,8 @@ class Cost:
         bytes: Peak memory.
         slices: Parts that are summed one after the other to fit into memory.
         tensors: Tensors that are left.
+        seconds: Time on one core, without the search for the order; within a factor of 1.3 for nine
+            in ten circuits from 1e-4 s to 4e-3 s.
     """
 
     width: float
@@ -49,6 +52,7 @@ class Cost:
     bytes: int
     slices: int
     tensors: int
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,9 @@ class Contraction:
         network = observable(structure, tuple(int(c) for c in pauli))
         reduced = reduce(network, network.entries(np, values, readout))
         path = _path(reduced, self.max_bytes)
-        return Cost(path.width, path.flops, path.bytes, path.slices, len(reduced.inputs))
+        count = len(reduced.inputs)
+        seconds = count * path.slices * STEP + path.flops / FLOPS
+        return Cost(path.width, path.flops, path.bytes, path.slices, count, seconds)
 
     def sample(self, state: Structure, values: Values, /, *, shots: int, seed: int) -> Records:
         """Return exact draws from the exact distribution of at most 16 clbits."""

@@ -1,5 +1,6 @@
 """Contraction of light cones: exact references, agreement with the density engine, gradients."""
 
+import time
 from dataclasses import replace
 
 import jax
@@ -10,8 +11,11 @@ from scipy.stats import chi2
 
 from qdt_emu.circuit import Kind, Operation, Structure, Values
 from qdt_emu.engines.contraction import Contraction, expectation
+from qdt_emu.engines.contraction_network import observable, reduce
+from qdt_emu.engines.contraction_path import contract, search
 from qdt_emu.engines.density import Density, probabilities
 from qdt_emu.errors import InputError, UnsupportedError
+from tests.bench.bench_density import brick
 from tests.engines.density_oracle import random_structure, random_values
 from tests.engines.kicked_ising import W10, codes, structure, values
 
@@ -103,17 +107,60 @@ def test_slices_sum_to_the_whole():
     assert float(compiled(v, readout)[0]) == pytest.approx(whole, abs=1e-12)
 
 
-def test_a_hundred_bindings_cause_one_compilation():
+def timed(work, repeat=3):
+    times = []
+    for _ in range(repeat):
+        begin = time.process_time()
+        work()
+        times.append(time.process_time() - begin)
+    return min(times)
+
+
+@pytest.mark.slow
+def test_predicted_time_follows_the_actual_one():
+    """CPU time of the contraction alone, over 36 light cones that span two decades."""
+    predicted, actual = [], []
+    rng = np.random.default_rng(0)
+    for n, layers in [
+        (6, 3),
+        (8, 4),
+        (12, 5),
+        (16, 6),
+        (14, 7),
+        (16, 8),
+        (20, 9),
+        (24, 10),
+        (40, 6),
+    ]:
+        s, v = brick(n, layers)
+        s = replace(s, operations=tuple(op for op in s.operations if op.kind is not Kind.MEASURE))
+        readout = np.tile([1.0, 0.0], (n, 1))
+        for weight in (1, 1, 2, 3):
+            string = np.zeros((1, n), np.uint8)
+            first = rng.integers(0, n - weight)
+            string[0, first : first + weight] = rng.integers(1, 4, weight)
+            predicted.append(ENGINE.cost(s, v, string[0], readout).seconds)
+            network = observable(s, tuple(string[0].tolist()))
+            entries = network.entries(np, v, readout)
+            reduced = reduce(network, entries)
+            path = search(reduced.inputs, network.open, reduced.sizes, ENGINE.max_bytes)
+            actual.append(timed(lambda r=reduced, p=path, e=entries: contract(p, r.tensors(e))))
+    r = np.corrcoef(np.log(predicted), np.log(actual))[0, 1]
+    assert r > 0.9
+    assert 0.2 < np.median(np.array(actual) / predicted) < 5
+
+
+def test_a_thousand_bindings_cause_one_compilation():
     s = structure(3)
     f = expectation(s, codes("Z62"), like=(values(0.5), IDEAL))
     traces = []
     jitted = jax.jit(lambda v: traces.append(1) or f(v, jnp.asarray(IDEAL))[0])
     with jax.enable_x64(True):
-        angles = np.linspace(0.0, 1.5, 100)
+        angles = np.linspace(0.0, 1.5, 1000)
         got = [float(jitted(jax.tree.map(jnp.asarray, values(t)))) for t in angles]
     assert len(traces) == 1
-    want = [estimate(s, values(t), codes("Z62")).values[0] for t in angles[::20]]
-    assert np.allclose(got[::20], want, atol=1e-12)
+    want = [estimate(s, values(t), codes("Z62")).values[0] for t in angles[::200]]
+    assert np.allclose(got[::200], want, atol=1e-12)
 
 
 def small(seed=0, n=4):
