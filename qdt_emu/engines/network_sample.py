@@ -23,6 +23,7 @@ DRAWN = 1e-4  # share of the boundary's squared norm that one cut may leave out 
 WEIGHED = 1e-6  # the same while the probability of what was drawn is computed
 FINER = 4  # how much larger the boundary's bond may be then
 FLOOR = 0.05  # largest part of a chance by products that a chance by operators is kept above
+GONE = 1e-26  # squared norm of a branch that cannot be: messages let through what loops forbid
 PIECE = 32  # shots worked on together
 
 
@@ -99,10 +100,10 @@ def draw(
         UnsupportedError: The state is not one of amplitudes.
 
     Error:
-        Exact on chains and trees, whatever `message_bond`. On graphs with loops see `certificate`.
-
-    Cost:
-        See the table in `tests/bench/RESULTS.md`.
+        Exact on chains and trees but for `cutoff`, whatever `message_bond`. On graphs with loops
+        `certificate` tells. Kicked Ising, 127 qubits, 5 to 9 steps: total variation distance about
+        .35 with products of messages, .15 with the defaults, .08 with 16 and 6 levels, .04 with 16,
+        8 levels: it is that of all 127 bits together, not of any few of them.
 
     Source:
         arXiv:2507.11424; Ferris and Vidal, PRB 85, 165146 (2012), for chains and trees.
@@ -159,7 +160,8 @@ def _draw(
         both = _projected(tensor, boundary.open(step))
         dims = tensor.shape[1 : 1 + len(step.outer)]
         norms = (both.real**2 + both.imag**2).sum(axis=(2, 3, 4))
-        chances = norms
+        gone = norms.sum(axis=0) <= GONE
+        chances = norms = xp.where(gone, 0.5, norms)
         if others is None:
             bit = uniforms[:, step.site] < chances[1] / chances.sum(axis=0)
             theta = xp.where(bit[:, None, None, None], both[1], both[0])
@@ -178,7 +180,7 @@ def _draw(
             parts[-1] = parts[-1] * scale
         boundary.close(step, theta * scale, parts)
         bits[step.site] = bit
-        log_p = log_p + xp.log(norm)
+        log_p = log_p + xp.where(gone, -xp.inf, xp.log(norm))
         log_q = log_q + xp.log(xp.where(bit, chances[1], chances[0]) / chances.sum(axis=0))
     return xp.stack(bits, axis=1).astype(np.uint8), log_q, log_p
 
@@ -257,9 +259,9 @@ def _weigh(
         else:
             theta = _projected(tensor, theta)[bit, np.arange(shots)]
         norm = (theta.real**2 + theta.imag**2).sum(axis=(1, 2, 3))
-        dead = norm == 0
-        norm[dead] = 1.0
-        log_p += np.where(dead, -np.inf, np.log(norm))
+        gone = norm <= GONE
+        norm[gone] = 1.0
+        log_p += np.where(gone, -np.inf, np.log(norm))
         theta = theta / np.sqrt(norm)[:, None, None, None]
         parts, lost = split(theta, tensor.shape[1 : 1 + len(step.outer)], cut)
         boundary.lost += lost
@@ -284,10 +286,10 @@ def _check(
     for q in qubits:
         if not 0 <= q < n:
             raise InputError(f"`qubits` must be sites 0 .. {n - 1}, but one is {q}.")
-    if np.ndim(uniforms) != 2 or np.shape(uniforms)[1] != n:
+    if np.ndim(uniforms) != 2 or np.shape(uniforms)[1] != n or not len(uniforms):
         raise InputError(
-            f"`uniforms` must have shape (shots, {n}), but has {np.shape(uniforms)}. Give one "
-            f"column for each site, measured or not."
+            f"`uniforms` must have shape (shots, {n}), but has {np.shape(uniforms)}. Give one row "
+            f"for each shot and one column for each site, measured or not."
         )
     sizes = {"message_bond": message_bond, "projected_bond": projected_bond, "levels": levels}
     for name, value in sizes.items():
@@ -306,7 +308,7 @@ def certificate(log_ratio: Floats, *, confidence: float = 0.95) -> Certificate:
         confidence: Of the statistical part of the bound.
 
     Raises:
-        InputError: Fewer than two finite numbers.
+        InputError: Fewer than two numbers, or one that is none.
 
     Error:
         E|w - 1| / 2 <= sqrt(E(w - 1)**2) / 2 holds exactly; the expectation is a mean over shots,
@@ -315,11 +317,13 @@ def certificate(log_ratio: Floats, *, confidence: float = 0.95) -> Certificate:
     """
     log_ratio = np.asarray(log_ratio, float)
     shots = log_ratio.size
-    if shots < 2 or not np.isfinite(log_ratio).any() or np.isnan(log_ratio).any():
+    if shots < 2 or np.isnan(log_ratio).any():
         raise InputError(
             f"`log_ratio` must hold at least two shots' numbers, but holds {shots} with "
             f"{int(np.isnan(log_ratio).sum())} missing. Draw more shots, with weights."
         )
+    if np.isneginf(log_ratio).all():
+        return Certificate(shots, 0.0, 0.0, 1.0, 1.0)
     w = np.exp(log_ratio - log_ratio.max())
     first, second = w.sum(), (w * w).sum()
     effective = float(first**2 / second / shots)

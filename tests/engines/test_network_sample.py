@@ -234,6 +234,21 @@ def test_more_messages_bring_the_drawing_law_closer():
     assert distance[2] < 1e-9
 
 
+@pytest.mark.parametrize("message_bond", [1, 64])
+def test_outcomes_that_cannot_be_get_no_weight(message_bond):
+    """Clifford angles: most bitstrings have probability 0, which products of messages ignore."""
+    state = kicked(LOOP, 3, np.pi / 2, 64)
+    state = evolve(state, [((q,), rx(np.pi / 2)) for q in range(13)], max_bond=64)
+    p, norm = law(state)
+    uniforms = np.random.default_rng(3).random((200, 13))
+    drawn = draw(state, tuple(range(13)), uniforms, message_bond=message_bond, levels=8)
+    possible = p[number(drawn.bits)] > 1e-9
+    np.testing.assert_array_equal(np.isfinite(drawn.log_ratio), possible)
+    if message_bond > 1:
+        assert possible.all()
+        np.testing.assert_allclose(drawn.log_ratio, norm, atol=1e-6)
+
+
 def test_some_qubits_measured_are_the_marginal_of_all():
     state = kicked(LOOP, 4, 0.8, 64)
     p, _ = law(state)
@@ -281,6 +296,11 @@ def test_padded_bonds_and_jax_draw_the_same_bits(where):
         np.testing.assert_allclose(log_ratio, [r for _, r in plain], atol=1e-9)
     whole = draw(state, tuple(range(where.n)), uniforms, cutoff=1e-14)
     np.testing.assert_array_equal(whole.bits, bits)
+
+
+def test_a_certificate_without_any_weight_is_one():
+    found = certificate(np.full(5, -np.inf))
+    assert (found.effective, found.total_variation, found.bound) == (0, 1, 1)
 
 
 def test_the_certificate_of_an_exact_law_is_zero():
