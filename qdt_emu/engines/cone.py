@@ -39,10 +39,15 @@ def influence(structure: Structure) -> tuple[int, ...]:
 
 
 def narrowest(structure: Structure) -> int:
-    """Return a lower bound on the qubits that any order must hold at a time."""
+    """Return a lower bound on the qubits that any order must hold at a time.
+
+    When the first qubit leaves, everything it depends on is there; but the last two to join may do
+    so in the very step in which it leaves.
+    """
     if any(op.kind is Kind.RESET for op in structure.operations):
         return 1  # a qubit lives several times
-    return min((mask.bit_count() for mask in influence(structure)), default=0)
+    smallest = min((mask.bit_count() for mask in influence(structure)), default=0)
+    return max(1, smallest - 2)
 
 
 def cone(structure: Structure, paulis: NDArray[np.uint8]) -> Component:

@@ -115,7 +115,7 @@ def _compared(circuit: NoisyCircuit, task: Task, engine: str | Engine[Any]) -> I
     asked = {c.engine.name for c in found.candidates}
     known = {"stabilizer": stabilizer, "statevector": statevector}
     others = [
-        known[name](circuit, task) if name in known else planned(named(name), circuit, task)
+        known[name](circuit, task) if name in known else planned(circuit, task, named(name))
         for name in ENGINES
         if name not in asked
     ]

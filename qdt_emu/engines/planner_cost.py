@@ -26,13 +26,14 @@ from qdt_emu.engines.statevector_run import Bound, bind, expected_flops, room_by
 from qdt_emu.errors import UnsupportedError
 from qdt_emu.kernels.statevector import LANES
 
+DENSITY = Density()
 DENSITY_WIDTH = 16  # qubits at a time; 4^16 numbers are 34 GB
 SCAN = 30.0  # flops per amplitude and string, reading a final state
 FEWEST = 128  # trajectories of an answer at a tolerance
 DRAW = 2e-7  # s per shot: random numbers, grouping, writing the record
 
 
-def planned(engine: Engine[Any], circuit: NoisyCircuit, task: Task) -> Candidate:
+def planned(circuit: NoisyCircuit, task: Task, engine: Engine[Any]) -> Candidate:
     """Return what an engine's own plan says."""
     plan = engine.plan(circuit.structure, shots=task.shots, paulis=task.strings, memory=task.memory)
     return Candidate(
@@ -40,13 +41,15 @@ def planned(engine: Engine[Any], circuit: NoisyCircuit, task: Task) -> Candidate
     )
 
 
-def density(circuit: NoisyCircuit, task: Task) -> Candidate:
+def density(circuit: NoisyCircuit, task: Task, engine: Density = DENSITY) -> Candidate:
     """Return the cost of the exact engine, from its real steps.
+
+    Its own plan keeps all components of the final state; here only those of the strings are kept.
 
     Error:
         Seconds within a factor of 2 from 10 ms upwards.
     """
-    engine, structure = Density(), circuit.structure
+    structure = circuit.structure
     if (low := narrowest(structure)) > DENSITY_WIDTH:
         why = f"It would hold {low} qubits at a time, {8.0 * 4.0**low:.2g} bytes."
         return Candidate(engine, 0.0, 0, refusal=why)
@@ -55,11 +58,11 @@ def density(circuit: NoisyCircuit, task: Task) -> Candidate:
     except UnsupportedError as reason:
         return Candidate(engine, 0.0, 0, refusal=str(reason))
     if not task.strings:
-        found = planned(engine, circuit, task)
+        found = planned(circuit, task, engine)
         return replace(found, seconds=runs * found.seconds)
     kept = tuple(tuple(np.unique(column).tolist()) for column in task.paulis.T)
     prog = program(structure, kept)
-    threads = min(os.cpu_count() or 1, 2)
+    threads = min(engine.threads or 2, 2)
     seconds = 1e-3 + exact.STEP * len(prog.moves) + prog.flops / (exact.FLOPS * threads)
     refusal = ""
     if prog.bytes > task.memory:
@@ -142,7 +145,7 @@ def stabilizer(circuit: NoisyCircuit, task: Task) -> Candidate:
     engine = Stabilizer()
     if why := _no_clifford(circuit):
         return Candidate(engine, 0.0, 0, refusal=why)
-    found = planned(engine, circuit, task)
+    found = planned(circuit, task, engine)
     if task.strings:
         found = replace(found, stderr=1 / math.sqrt(task.shots))
     return found

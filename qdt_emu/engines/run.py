@@ -19,7 +19,7 @@ from qdt_emu.engines.mps import MPS
 from qdt_emu.engines.network import Network
 from qdt_emu.engines.pauli import Pauli
 from qdt_emu.engines.planner import plan_run
-from qdt_emu.engines.planner_cost import planned
+from qdt_emu.engines.planner_cost import density, planned
 from qdt_emu.engines.planner_pilot import finer
 from qdt_emu.engines.planner_task import SIGMAS, Candidate, Itinerary, Task
 from qdt_emu.engines.run_parts import Account, Limits, sample_parts, value_parts
@@ -50,7 +50,11 @@ def itinerary(circuit: NoisyCircuit, task: Task, engine: str | Engine[Any] = "au
     """
     if isinstance(engine, str) and engine == "auto":
         return plan_run(circuit, task)
-    asked = planned(named(engine), circuit, task)
+    by_name = named(engine)
+    if isinstance(by_name, Density):
+        asked = density(circuit, task, by_name)
+    else:
+        asked = planned(circuit, task, by_name)
     n = circuit.structure.n_qubits
     why = asked.refusal
     if not why and asked.bytes > task.memory:
