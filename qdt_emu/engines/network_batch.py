@@ -38,7 +38,7 @@ from qdt_emu.engines.network_state import Array
 Edge = tuple[int, int, int]
 """Copy, site and the edge that leads on from it."""
 
-SETTLED = 1e-10  # deviation from an isometry at which re-gauging stops, in double precision
+SETTLED = 1e-12  # change of a bond's density matrix at which re-gauging stops; or the cutoff
 
 
 def evolve(
@@ -217,7 +217,7 @@ def _settle(batch: Batch, plan: Layout, sites: list[tuple[int, int]], cutoff: fl
     """
     graph, d = batch.graph, batch.stacks[0].shape[-1]
     size = full_room(plan, batch.copies)
-    tolerance = max(SETTLED, 30 * float(np.finfo(batch.weights.dtype).eps))
+    tolerance = max(SETTLED, cutoff, 30 * float(np.finfo(batch.weights.dtype).eps))
     front = [(copy, site, edge) for copy, site in sites for edge in graph.legs[site]]
     seen = {(copy, edge) for copy, _, edge in front}
     while front:

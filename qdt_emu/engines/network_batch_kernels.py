@@ -51,8 +51,8 @@ def update(
         layer: Which edges.
         sides: Factors of the operators on each side, shape (2 m, rank, d, d).
         limits: Largest bond dimension kept, at most the padded one; squared ratio of Schmidt
-            coefficients to the largest below which they are dropped; with `checked`, deviation of
-            the first side from an isometry that is left alone.
+            coefficients to the largest below which they are dropped; with `checked`, change of a
+            bond's density matrix, largest entry, that is left alone.
         checked: Whether to leave settled edges alone.
 
     Returns:
@@ -70,7 +70,8 @@ def update(
     moved = jnp.ones(m, bool)
     if checked:
         unit = jnp.eye(bond, dtype=own.dtype) * (own > 0)[:, None]
-        moved = jnp.abs(grams[:m] - unit).max((1, 2)) > limits[2]
+        change = own[:, :, None] * (grams[:m] - unit) * own[:, None, :]
+        moved = jnp.abs(change).max((1, 2)) > limits[2]
     both, values, kept, total = _cut(grams[:m], grams[m:], own, sides.shape[1], limits)
     spread = jnp.einsum(
         "srxp,srij->sipjx", sides, both.reshape(2 * m, sides.shape[1], bond, bond)

@@ -30,7 +30,7 @@ def trajectories(
     keys: Sequence[int] | NDArray[np.uint64],
     *,
     max_bond: int,
-    cutoff: float = 1e-12,
+    cutoff: float = 1e-5,
 ) -> tuple[Batch, list[Ending]]:
     """Return the final states of one trajectory in each copy, and how their records stand.
 
@@ -42,7 +42,8 @@ def trajectories(
         bound: Program and numbers of all trajectories.
         keys: Random key of each copy.
         max_bond: As in `evolve`.
-        cutoff: As in `evolve`.
+        cutoff: As in `evolve`; re-gauging after an event stops where a bond's density matrix
+            changes by less.
 
     Cost:
         As `evolve`; planning takes Python 3 us per block and copy where nothing is measured on the

@@ -145,7 +145,7 @@ def test_trajectories_equal_those_of_dense_states(measured):
     structure = replace(structure, operations=tuple(kept), paired_readout=())
     bound = bind(program(structure, kept=range(4)), noisy.values)
     keys = shot_keys(np.uint64(3), 0, 6)
-    batch, endings = trajectories(pack([zeros(path)] * 6), bound, keys, max_bond=8)
+    batch, endings = trajectories(pack([zeros(path)] * 6), bound, keys, max_bond=8, cutoff=1e-12)
     zero = np.zeros(16, complex)
     zero[0] = 1
     for state, ending, key in zip(unpack(batch), endings, keys, strict=True):

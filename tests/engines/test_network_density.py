@@ -11,6 +11,7 @@ from qdt_emu.engines.network_density import (
     estimate_density,
     evolve_maps,
     factors,
+    plan_density,
     prepare_density,
 )
 from qdt_emu.engines.network_state import Graph, GraphState
@@ -239,6 +240,17 @@ def test_tiny_factors_are_left_out():
 def test_nothing_is_left_of_a_zero_operator():
     graph = Graph(2, ((0, 1),))
     assert evolve_maps(graph, np.zeros((2, 4)), [], max_bond=4, cutoff=1e-6) is None
+
+
+def test_plan_grows_with_the_bond_and_refuses_what_does_not_fit():
+    structure = ising.structure(6, noise=Kind.PAULI)
+    ask = {"paulis": 1, "memory": 2**33}
+    small, large = (plan_density(structure, max_bond=b, **ask) for b in (4, 32))
+    assert small.seconds < large.seconds < 60
+    assert small.bytes < large.bytes
+    assert not large.refusal
+    assert "qubit" in plan_density(structure, max_bond=512, **ask).refusal
+    assert plan_density(ising.structure(0), **ask).truncation == 0
 
 
 def test_refusals():
