@@ -37,6 +37,7 @@ from qdt_emu.kernels.randomness import shot_keys
 U = TypeVar("U")
 Floats = NDArray[np.float64]
 
+LOOP_PILOTS = 1  # trajectories in which loops are contracted
 PILOTS = 4  # trajectories that are run again with half the bond, for the error
 CHANGE = 2.0  # in the reported error, of what half the bond changes
 LOST = 0.2  # of the root of the discarded weight
@@ -196,7 +197,7 @@ class _Run:
         self.groups: tuple[tuple[int, ...], ...] = (tuple(range(len(strings))),)
         if self.static:
             self.groups = groups(graph, self.steps(0), strings, engine.max_bond)
-        self.known: dict[tuple[bytes, bool], list[Found]] = {}
+        self.known: dict[tuple[bytes, bool, bool], list[Found]] = {}
 
     def key(self, shot: int) -> np.uint64:
         """Return the key of a trajectory's random numbers."""
@@ -227,7 +228,7 @@ class _Run:
         """Return the strings of a group in one trajectory; equal trajectories run once."""
         shot, group, steps = task
         strings = [self.strings[k] for k in group]
-        pilot, loops = shot < PILOTS, self.engine.loops
+        pilot, loops = shot < PILOTS, self.engine.loops and shot < LOOP_PILOTS
         if not self.static:
 
             def evolve_to(cut: Cut) -> GraphState:
@@ -236,11 +237,11 @@ class _Run:
             return judged(evolve_to, strings, cut, pilot=pilot, loops=loops)
         rest = pull(steps, strings)
         name = digest(rest)
-        if name is not None and (name, pilot) in self.known:
-            return self.known[name, pilot]
+        if name is not None and (name, pilot, loops) in self.known:
+            return self.known[name, pilot, loops]
         found = pulled_values(self.graph, rest, cut, pilot=pilot, loops=loops)
         if name is not None:
-            self.known[name, pilot] = found
+            self.known[name, pilot, loops] = found
         return found
 
 
@@ -257,13 +258,13 @@ def _summary(found: list[list[Found]]) -> Expectations:
     pilots = found[:PILOTS]
     values = np.array([[f.value for f in row] for row in found])
     change = np.array([[f.value - f.half for f in row] for row in pilots])
-    loops = np.array([[f.loops for f in row] for row in pilots])
+    loops = np.array([[f.loops for f in row] for row in found[:LOOP_PILOTS]])
     lost = np.array([[-np.expm1(f.log_fidelity) for f in row] for row in found])
     count, m = values.shape
     stderr = values.std(axis=0, ddof=1) / np.sqrt(count) if count > 1 else np.zeros(m)
     own = np.sqrt(lost[:PILOTS].clip(0.0))
     cut = np.minimum(2 * own, CHANGE * np.abs(change) + LOST * own)
-    bounds = (cut + LOOPED * np.abs(loops)).mean(axis=0)
+    bounds = cut.mean(axis=0) + LOOPED * np.abs(loops).mean(axis=0)
     return Expectations(
         values.mean(axis=0) + loops.mean(axis=0),
         stderr,

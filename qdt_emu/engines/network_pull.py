@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,15 +153,22 @@ class _Back:
         touched = a in self.touched or b in self.touched
         if not touched and self.on.two(a, b, step.matrix):
             return
-        blocks = step.matrix.reshape(2, 2, 2, 2)
-        on_a = not blocks[0, :, 1].any() and not blocks[1, :, 0].any()
-        on_b = not blocks[:, 0, :, 1].any() and not blocks[:, 1, :, 0].any()
+        on_a, on_b = _diagonal(step.matrix.tobytes())
         passes = (
             unused or (on and self.diagonal(q))
             for q, unused, on in zip((a, b), free, (on_a, on_b), strict=True)
         )
         if not all(passes):
             self.keep(step, (a, b), (on_a, on_b))
+
+
+@lru_cache(maxsize=1 << 15)
+def _diagonal(data: bytes) -> tuple[bool, bool]:
+    """Return on which of its qubits a gate is diagonal."""
+    blocks = np.frombuffer(data, complex).reshape(2, 2, 2, 2)
+    on_a = not blocks[0, :, 1].any() and not blocks[1, :, 0].any()
+    on_b = not blocks[:, 0, :, 1].any() and not blocks[:, 1, :, 0].any()
+    return on_a, on_b
 
 
 def kraus(step: Step) -> Sequence[Matrix]:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from qdt_emu.circuit import Structure, Values
 from qdt_emu.engines.engine import Records
-from qdt_emu.engines.network_batch_state import pack, unpack
 from qdt_emu.engines.network_batch_run import trajectories
+from qdt_emu.engines.network_batch_state import pack, unpack
 from qdt_emu.engines.network_run import Cut, follow, graph_of, zeros
 from qdt_emu.engines.network_sample import certificate, draw
 from qdt_emu.engines.network_state import GraphState

@@ -171,6 +171,16 @@ def test_samples_do_not_depend_on_threads_and_noiseless_shots_share_a_state():
     assert json.dumps(c.details)
 
 
+@pytest.mark.slow
+def test_a_device_draws_the_same_shots():
+    circuit = case(9, lattice="tree")
+    structure, values = circuit.measured(), circuit.values
+    engines = Network(max_bond=16, threads=1), Network(max_bond=16, threads=1, device="cpu")
+    a, b = (e.sample(e.prepare(structure), values, shots=12, seed=4).bits for e in engines)
+    # Equal but for uniform numbers within what gathering and cutting change: a bit in a thousand.
+    assert np.mean(a != b) < 0.02
+
+
 def teleported():
     """A qubit moved by measurement and correction: mid-circuit bits decide gates."""
     h = np.array([[1, 1], [1, -1]], complex) / np.sqrt(2)
