@@ -9,7 +9,10 @@ from typing import Any
 import qdt_emu
 from qdt_emu.errors import InputError
 
-NAMES = ("exact", "sampling", "fixed_cost", "structure", "memory")
+NAMES = (
+    *("exact", "sampling", "fixed_cost", "structure", "memory"),
+    *("network", "mps", "pauli", "whole_chip"),
+)
 
 
 def run_benchmarks(names: Iterable[str] = (), *, quick: bool = False) -> list[dict[str, Any]]:
