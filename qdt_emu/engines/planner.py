@@ -29,6 +29,7 @@ PILOT_SECONDS = 2.0  # of one pilot run, at most
 LONG_PILOT_SECONDS = 10.0  # where no engine is known that would do
 PATIENCE = 60.0  # s that an answer of any quality may take, where the aim is out of reach
 SMALL = 12  # qubits up to which the exact engine is asked first
+LOADING = 0.5  # s to bring the kernels of a tensor network into memory, once in a process
 PLANNING = 2e-4  # s per operation to plan a state
 
 
@@ -81,7 +82,7 @@ def _networks(circuit: NoisyCircuit, task: Task, found: list[Candidate]) -> list
     more: list[Candidate] = []
     for family in FAMILIES:
         best = min(_best([*found, *more], task), task.seconds)
-        cost = family.planning * len(circuit.structure.operations)
+        cost = LOADING + family.planning * len(circuit.structure.operations)
         if cost > SHARE * best:
             more.append(_unasked(family.engine, cost))
             continue
