@@ -35,7 +35,7 @@ CUT_SAMPLES = 2e-2, 5e-2  # total variation distance, in the same way
 WORTH = 4.0  # times the work that the Heisenberg picture, which is more accurate, may take
 CERTIFIED = 1024  # samples whose probability is compared between both runs
 PILOT = 24  # strings whose light cones are counted before a picture is chosen
-OVERHEAD = 3e-4  # s for a map
+OVERHEAD = 5e-4  # s for a map, in each of both runs, with its share of what is read
 FLOPS = 1.2e10  # per second in products
 FLOPS_SVD = 2.5e9  # per second in full decompositions
 

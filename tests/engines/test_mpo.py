@@ -15,6 +15,7 @@ from qdt_emu.engines.mpo_evolve import bound, state
 from qdt_emu.engines.mpo_train import split
 from qdt_emu.errors import InputError, UnsupportedError
 from tests.bench.bench_density import brick
+from tests.bench.workload import brick as brick_on
 from tests.engines.density_oracle import random_structure, random_values
 
 PICTURES = ["schroedinger", "heisenberg"]
@@ -326,3 +327,19 @@ def test_a_twin_runs_on_it():
     got = twin.estimate(circuit, paulis, engine=Mpo(), seed=0)
     want = twin.estimate(circuit, paulis, engine="density", seed=0)
     assert np.allclose(got.values, want.values, atol=1e-8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layers", [10, 20])
+def test_both_pictures_agree_on_a_line_of_a_processor(layers):
+    """40 qubits of ibm_sherbrooke with ZZ between all neighbours, which takes many swaps."""
+    twin = qdt.Twin.load("ibm_sherbrooke")
+    circuit = twin.compile(brick_on(twin, 40, layers)).bind()
+    structure, values = circuit.structure, circuit.values
+    final = mpo_program.program(structure).final
+    paulis = np.zeros((4, 40), np.uint8)
+    for k, row in enumerate(paulis):
+        row[8 * k + np.arange(1 + k % 3)] = 3
+    one, two = (estimate(Mpo(32, picture=p), structure, values, paulis[:, final]) for p in PICTURES)
+    assert np.all(abs(one.values - two.values) <= one.bounds + two.bounds)
+    assert one.details["mpo trace drift"] < 1e-8
