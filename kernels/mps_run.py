@@ -25,7 +25,6 @@ from qdt_emu.kernels.trajectory import (
     Numbers,
     Shot,
     act,
-    compose,
     holds,
     left_multiply,
     left_multiply_pair,
@@ -150,15 +149,18 @@ def choose(t: Any, rho: Any, operators: Any, on: Index, u: float) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def compose_weakly(
+def compose(
     blocks: Blocks, numbers: Numbers, members: Members, shot: Shot, block: Index, rho: Any, t: Any
 ) -> None:
-    """Fill `t` as `compose` does, with the noise of `members` decided by the state."""
+    """Fill `t` with the matrix of one block, with the noise of `members` decided by the state.
+
+    Updates the shot's classical state; `rho` is the density matrix before the block.
+    """
     for i in range(4):
         for j in range(4):
             t[i, j] = 1.0 if i == j else 0.0
     for item in range(blocks.item[block], blocks.item[block + 1]):
-        row, on = members.row[item], blocks.on[item]
+        on, row = blocks.on[item], members.row[item] if len(members.row) else -1
         if row < 0:
             act(blocks, numbers, shot, block, item, item + 1, rho, t)
         elif holds(blocks, item, shot.record):
@@ -188,10 +190,7 @@ def advance(circuit: Circuit, shot: Shot, chain: Chain, first: Index, last: Inde
                     reduced_one(chain, k, rho)
                 else:
                     reduced_two(chain, k, swapped, rho)
-            if len(circuit.members.row):
-                compose_weakly(blocks, numbers, circuit.members, shot, block, rho, t)
-            else:
-                compose(blocks, numbers, shot, block, rho, t)
+            compose(blocks, numbers, circuit.members, shot, block, rho, t)
         if alone:
             apply_one(chain, k, t)
         else:

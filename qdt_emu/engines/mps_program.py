@@ -11,10 +11,10 @@ from qdt_emu.engines.statevector_blocks import Block
 from qdt_emu.engines.unravel import Program, blocks_of, flat
 
 LARGEST = 40  # log2 of bonds, to keep bounds finite
-FIXED = 1e-5  # s per step
+TRAJECTORY, STEP = 4e-4, 3e-5  # s
 FLOP = 1 / 1.2e10  # s, one Zen core
-GENERIC, NATIVE = 2, 1
-"""log2 of the operator-Schmidt rank: of any two-qubit unitary, of CX, CZ, ECR and RZZ."""
+GENERIC, NATIVE, WEAK = 2.0, 1.0, 0.05
+"""log2 of how a bond grows: by any two-qubit unitary at most, by CX, CZ and ECR, by idle ZZ."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +54,13 @@ def compile_chain(structure: Structure, kept: tuple[int, ...], max_bond: int) ->
     ordered = [blocks[k] for k in executed]
     program = flat(structure, ordered, leaf)
     renumbered = Route(steps, path.start, path.final)
-    most, _ = growth(ordered, renumbered, GENERIC, None)
-    _, likely = growth(ordered, renumbered, NATIVE, np.log2(max_bond))
+    most, _ = growth(ordered, renumbered, (GENERIC, {}), None)
+    idle = {
+        op.slot: WEAK
+        for op in structure.operations
+        if op.mechanism == "zz" and len(op.qubits) == 2 and op.kind is Kind.UNITARY
+    }
+    _, likely = growth(ordered, renumbered, (NATIVE, idle), np.log2(max_bond))
     limit = tuple(min(max_bond, 1 << min(LARGEST, m)) for m in most)
     full = np.log2(max_bond)
     pairs = [middle >= full - 1e-9 for _, middle, right in likely if right >= 0]
@@ -65,14 +70,17 @@ def compile_chain(structure: Structure, kept: tuple[int, ...], max_bond: int) ->
 
 
 def growth(
-    blocks: list[Block], path: Route, rank: int, most: float | None
+    blocks: list[Block],
+    path: Route,
+    ranks: tuple[float, dict[int, float]],
+    most: float | None,
 ) -> tuple[list[int], tuple[tuple[float, float, float], ...]]:
     """Return log2 of the largest dimension of each bond, and of the bonds before each step.
 
     Args:
         blocks: In order of execution.
         path: The steps.
-        rank: log2 of the operator-Schmidt rank of one two-qubit unitary.
+        ranks: log2 of the operator-Schmidt rank of a two-qubit unitary, and of some slots.
         most: log2 of the largest bond; None for no limit but 2**40.
     """
     n = len(path.start)
@@ -86,14 +94,13 @@ def growth(
         seen.append((bond[k], bond[k + 1], -1.0 if alone else bond[k + 2]))
         if alone:
             continue
-        gates = 0 if block < 0 else sum(
-            i.kind == Kind.UNITARY and len(i.qubits) == 2 for i in blocks[block].items
-        )  # fmt: skip
-        grows = 2 if block < 0 else min(2, rank * gates)
+        gates = () if block < 0 else blocks[block].items
+        pairs = (i.slot for i in gates if i.kind == Kind.UNITARY and len(i.qubits) == 2)
+        grows = 2.0 if block < 0 else min(2.0, sum(ranks[1].get(s, ranks[0]) for s in pairs))
         around = min(bond[k] + 1, bond[k + 2] + 1, ends[k + 1], cap)
         bond[k + 1] = min(around, bond[k + 1] + grows)
         peak[k + 1] = max(peak[k + 1], bond[k + 1])
-    return [int(p) for p in peak], tuple(seen)
+    return [int(np.ceil(p)) for p in peak], tuple(seen)
 
 
 def cost(compiled: Compiled, paulis: int) -> float:
@@ -105,8 +112,8 @@ def cost(compiled: Compiled, paulis: int) -> float:
     bonds = 2.0 ** np.array(compiled.likely, float).reshape(-1, 3)
     pair = bonds[:, 2] > 0.6
     left, middle, right = bonds[pair].T
-    flops = 32 * left * right * (2 * middle + 4) + 480 * np.minimum(left, right) ** 3
-    seconds = float((FIXED + FLOP * flops).sum()) + FIXED * int((~pair).sum())
+    flops = 32 * left * right * (2 * middle + 4) + 200 * np.minimum(left, right) ** 3
+    seconds = TRAJECTORY + STEP * len(bonds) + FLOP * float(flops.sum())
     most = np.minimum(np.array(compiled.limit, float), 2 * middle.max(initial=1.0))
     sweep = float((most[:-1] ** 2 * most[1:]).sum())
     return seconds + FLOP * sweep * (40 + 3 * paulis)
