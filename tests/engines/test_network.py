@@ -321,11 +321,14 @@ def test_nine_steps_at_all_angles(k, max_bond, exact):
     assert abs(found.values[0] - exact) <= found.bounds[0]
 
 
-MIX = [(1, 0.99559), (2, 0.97875), (4, 0.84941), (5, 0.79701), (6, 0.68088), (7, 0.51105)]
+MIX = [
+    (1, 32, 0.99559), (2, 32, 0.97875), (3, 32, 0.92581), (4, 32, 0.84941), (5, 48, 0.79701),
+    (6, 32, 0.68088), (7, 64, 0.51105),
+]  # fmt: skip
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("k", "mix"), MIX)
-def test_twenty_steps_agree_with_published_references(k, mix):
-    found = kicked(k, 20, Z62, max_bond=48)
+@pytest.mark.parametrize(("k", "max_bond", "mix"), MIX)
+def test_twenty_steps_agree_with_published_references(k, max_bond, mix):
+    found = kicked(k, 20, Z62, max_bond=max_bond)
     assert found.values[0] == pytest.approx(mix, abs=0.01)
