@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from qdt_emu.engines.network_boundary import Boundary, Cut, split
-from qdt_emu.engines.network_rest import Rest, Views, rest, swept
+from qdt_emu.engines.network_rest import Rest, rest, swept
 from qdt_emu.engines.network_state import Array, GraphState
 from qdt_emu.engines.network_sweep import Step
+from qdt_emu.engines.network_views import Views
 from qdt_emu.errors import InputError, UnsupportedError
 
 Floats = NDArray[np.float64]
