@@ -334,7 +334,7 @@ def merge(terms: Sum, count: Ints) -> None:
         first = np.int64(todo[heads[g]])
         t = np.int64(links[heads[g]])
         while t >= 0:
-            i = np.int64(todo[t])
+            i = np.int64(todo[t])  # type: ignore[assignment]
             coefs[first] += coefs[i]
             release(keys, coefs, free, i, count)
             t = np.int64(links[t])

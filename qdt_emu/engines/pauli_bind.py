@@ -67,7 +67,7 @@ def bind(prog: Program, values: Values, readout: Floats) -> Maps:
     return Maps(
         maps[:, :3].copy(),
         forks[maps[:, 2]],
-        (matrices, _moving(matrices), target.astype(np.uint8), weight.copy()),
+        (matrices, moving(matrices), target.astype(np.uint8), weight.copy()),
     )
 
 
@@ -189,12 +189,12 @@ def _forks(matrices: Floats) -> NDArray[np.bool_]:
     return forks
 
 
-def _moving(matrices: Floats) -> Bytes:
+def moving(matrices: Floats) -> Bytes:
     """Return which codes become something else, or something else them, shape (rows, 16).
 
     What a map adds to I is left out: such strings are too many to look at each.
     """
     change: NDArray[np.bool_] = np.abs(matrices - np.eye(16)) > ROUNDING
-    moving = np.zeros(matrices.shape[:2], np.uint8)
-    moving[:, 1:] = change[:, 1:].any(2) | change[:, 1:, 1:].any(1)
-    return moving
+    out = np.zeros(matrices.shape[:2], np.uint8)
+    out[:, 1:] = change[:, 1:].any(2) | change[:, 1:, 1:].any(1)
+    return out

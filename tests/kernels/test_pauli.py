@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qdt_emu.engines.pauli_bind import _moving
+from qdt_emu.engines.pauli_bind import moving
 from qdt_emu.kernels.pauli import (
     DRAWN,
     FREE,
@@ -259,7 +259,7 @@ def applied(kernel, terms, count, tally, sample, where, matrix):
     keys, _, todo, heads, links, table, _ = terms
     clear = np.zeros(keys.shape[1], np.uint64)
     outside(where, clear)
-    changed = touched(keys, count[USED], where, _moving(matrix[None]), todo)
+    changed = touched(keys, count[USED], where, moving(matrix[None]), todo)
     groups = gathered(keys, todo, changed, clear, 1, heads, links, table)
     kernel(terms, groups, where, 0, matrix, sample, count, tally, np.ones(99))
 
@@ -290,7 +290,7 @@ def test_walks_average_to_the_squares_of_the_branches(kernel):
     where = np.stack([place(-1, 0, 0), place(-1, 0, 1)])
     keys, out = np.full((n, 1), 3, np.uint64), np.zeros((2, n))
     after = np.full(n, -1)
-    kernel(keys, after, n, where, matrices, _moving(matrices), np.ones(1), out)
+    kernel(keys, after, n, where, matrices, moving(matrices), np.ones(1), out)
     want = f**2 * (c**4 + s**4)
     assert np.allclose(out[1], f**2)
     assert abs(out[0].mean() - want) < 5 * f**2 / np.sqrt(n)
