@@ -21,7 +21,7 @@ from qdt_emu.engines.network_batch_plan import (
 )
 from qdt_emu.engines.network_batch_state import Batch
 from qdt_emu.engines.network_state import Graph
-from qdt_emu.engines.unravel import Bound, Ending, Gate, Measure, Reset, _Walk, trajectory
+from qdt_emu.engines.unravel import Bound, Ending, Gate, Measure, Reset, Walk, trajectory
 
 
 def trajectories(
@@ -53,7 +53,7 @@ def trajectories(
     asks = np.isin(blocks.kind, (Kind.MEASURE, Kind.LEAK)).any() or len(blocks.conditioned)
     if asks:
         return _answered(batch, [trajectory(bound, key) for key in keys], max_bond, cutoff)
-    walks = [_Walk(bound, np.uint64(key)) for key in keys]
+    walks = [Walk(bound, np.uint64(key)) for key in keys]
     plan = layout(batch.graph)
     layers = _layers(bound)
     shapes = [_pairs(batch.graph, bound, layer, len(walks)) for layer in layers]
@@ -86,7 +86,7 @@ def _pairs(graph: Graph, bound: Bound, layer: Sequence[int], copies: int) -> Pai
 
 
 def _rounds(
-    bound: Bound, walks: Sequence[_Walk], layers: Sequence[Sequence[int]], shapes: Sequence[Pairs]
+    bound: Bound, walks: Sequence[Walk], layers: Sequence[Sequence[int]], shapes: Sequence[Pairs]
 ) -> Iterator[Round]:
     """Yield the rounds of all copies.
 

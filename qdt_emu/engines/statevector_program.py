@@ -80,10 +80,10 @@ def compile_program(
         for q in op.qubits
     ]
     ordered = [blocks[k] for k in layout.order]
-    return _flatten(structure, ordered, layout, np.array(leaf, np.int64).reshape(-1, 4))
+    return flatten(structure, ordered, layout, np.array(leaf, np.int64).reshape(-1, 4))
 
 
-def _flatten(structure: Structure, blocks: list[Block], layout: Layout, leaf: Ints) -> Program:
+def flatten(structure: Structure, blocks: list[Block], layout: Layout, leaf: Ints) -> Program:
     """Return the arrays of blocks that are already in order."""
     items = [(k, i) for k, block in enumerate(blocks) for i in block.items]
     coded = [j for j, (_, i) in enumerate(items) if i.kind in _CODED]

@@ -21,7 +21,7 @@ from qdt_emu.engines import statevector_run
 from qdt_emu.engines.statevector_blocks import Block, gather, last_measurements, observed
 from qdt_emu.engines.statevector_order import Layout
 from qdt_emu.engines.statevector_program import Program as Compiled
-from qdt_emu.engines.statevector_program import _flatten as flatten
+from qdt_emu.engines.statevector_program import flatten as flatten
 from qdt_emu.engines.statevector_run import DETUNING_ITEM
 from qdt_emu.kernels.randomness import draw_codes, draw_detuning, uniform
 from qdt_emu.kernels.trajectory import Shot, act, holds
@@ -215,7 +215,7 @@ def trajectory(bound: Bound, key: int | np.uint64) -> Generator[Step, int | None
     Cost:
         About 0.3 us per block in Python, and 10 us for a block in which something happens.
     """
-    walk = _Walk(bound, np.uint64(key))
+    walk = Walk(bound, np.uint64(key))
     quiet = ~walk.drawn & ~bound.run.varies
     for k, gate in enumerate(bound.gates):
         if quiet[k] and not walk.any_leaked:
@@ -226,7 +226,7 @@ def trajectory(bound: Bound, key: int | np.uint64) -> Generator[Step, int | None
     return Ending(walk.shot.record, walk.shot.leaked)
 
 
-class _Walk:
+class Walk:
     """The classical side of one trajectory on its way through the blocks."""
 
     def __init__(self, bound: Bound, key: np.uint64) -> None:
