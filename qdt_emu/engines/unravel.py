@@ -21,7 +21,7 @@ from qdt_emu.engines import statevector_run
 from qdt_emu.engines.statevector_blocks import Block, gather, last_measurements, observed
 from qdt_emu.engines.statevector_order import Layout
 from qdt_emu.engines.statevector_program import Program as Compiled
-from qdt_emu.engines.statevector_program import flatten as flatten
+from qdt_emu.engines.statevector_program import flatten
 from qdt_emu.engines.statevector_run import DETUNING_ITEM
 from qdt_emu.kernels.randomness import draw_codes, draw_detuning, uniform
 from qdt_emu.kernels.trajectory import Shot, act, holds
