@@ -114,10 +114,10 @@ def record(
                         edges[e, 2] = weights[row] + width[m] * code + j
                         count[EDGES] += 1
                     t = np.int64(links[t])
-        for t in range(changed):
+        for t in range(changed):  # type: ignore[assignment]
             coefs[todo[t]] = 0.0
         kept = 0
-        for i in range(count[LIVE]):  # type: ignore[assignment]
+        for i in range(count[LIVE]):
             if coefs[i] != 0.0:
                 coefs[kept], node[kept] = coefs[i], node[i]
                 for w in range(words):
