@@ -12,6 +12,7 @@ does counts, without the attempts before. An engine whose plan is far above the 
 """
 
 import argparse
+import contextlib
 import gc
 import json
 import multiprocessing
@@ -196,8 +197,9 @@ def _worker(pipe) -> None:
             _engine(task, noisy, codes, gain, ladder[0], 1e9, shots=20)
         _planner(task, noisy, codes, gain)
     pipe.send("ready")
-    while True:
-        pipe.send(measure(*pipe.recv()))
+    with contextlib.suppress(EOFError):  # the parent is done
+        while True:
+            pipe.send(measure(*pipe.recv()))
 
 
 class Worker:
