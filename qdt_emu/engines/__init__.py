@@ -8,6 +8,7 @@
     mps          trajectories of matrix product states, for weakly entangled chains
     mpo          noisy chains as matrix product operators, without trajectories
     network      trajectories with the chip's own geometry, for heavy hexagons
+    density_network  noisy observables in the chip's own geometry, without trajectories
 
 `planner` predicts cost and error of each and chooses; `cone` cuts a circuit to what matters;
 `crosscheck` compares an answer beyond exact size with the exact engine on a piece of the circuit.

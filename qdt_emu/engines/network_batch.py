@@ -205,7 +205,7 @@ def _fire(batch: Batch, plan: Layout, now: list[Event], outcomes: list[dict[int,
             jnp.asarray(uniform, batch.weights.dtype),
         )
         for event, which in zip(mine, np.asarray(chosen).tolist(), strict=False):
-            outcomes[event.copy][event.index] = which
+            outcomes[event.copy][event.number] = which
     return replace(batch, stacks=tuple(stacks))
 
 

@@ -213,13 +213,13 @@ def filled(rows: Any, size: int, value: int = int(NOWHERE)) -> Index:
 
 
 class Event(NamedTuple):
-    """Operators on a site of a copy, one of which happens; `index` counts the copy's events."""
+    """Operators on a site of a copy, one of which happens; `number` counts the copy's events."""
 
     copy: int
     site: int
     kraus: Array
     uniform: float
-    index: int
+    number: int
 
 
 Step = tuple[tuple[int, ...], Array] | tuple[tuple[int, ...], Array, float]

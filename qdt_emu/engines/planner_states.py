@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from qdt_emu.circuit import NoisyCircuit
+from qdt_emu.engines.density_network import DensityNetwork
 from qdt_emu.engines.engine import Expectations, Records
 from qdt_emu.engines.mpo import Mpo
 from qdt_emu.engines.mps import MPS
@@ -14,7 +15,7 @@ from qdt_emu.engines.planner_cost import FEWEST
 from qdt_emu.engines.planner_task import MOST_TRAJECTORIES, SIGMAS, Candidate, Task
 from qdt_emu.errors import UnsupportedError
 
-Chained = MPS | Mpo | Network
+Chained = MPS | Mpo | Network | DensityNetwork
 
 PILOT_TRAJECTORIES = 8
 SPREAD = 1.3  # a standard deviation from eight trajectories may be this much too small
@@ -43,6 +44,7 @@ class Family:
 
 # Planning was measured on bricks of 40 to 100 qubits of ibm_sherbrooke.
 FAMILIES = (
+    Family(DensityNetwork(), (8, 16, 32, 64), sampled=False, planning=2e-4),
     Family(Mpo(), (16, 32, 64, 128), sampled=False, planning=1.5e-4),
     Family(MPS(), (16, 32, 64, 128, 256), sampled=True, planning=2e-4),
     Family(Network(), (4, 8, 16, 32), sampled=True, planning=2e-4),

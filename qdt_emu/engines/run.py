@@ -13,6 +13,7 @@ from qdt_emu.circuit import Kind, NoisyCircuit, Structure
 from qdt_emu.engines.contraction import Contraction
 from qdt_emu.engines.crosscheck import Check, crosscheck
 from qdt_emu.engines.density import Density
+from qdt_emu.engines.density_network import DensityNetwork
 from qdt_emu.engines.engine import Engine, Expectations, Records
 from qdt_emu.engines.mpo import Mpo
 from qdt_emu.engines.mps import MPS
@@ -38,6 +39,7 @@ ENGINES: dict[str, Callable[[], Engine[Any]]] = {
     "mps": MPS,
     "mpo": Mpo,
     "network": Network,
+    "density_network": DensityNetwork,
 }
 ANY = Limits()
 ATTEMPTS = 3  # at a tolerance, each with finer settings
