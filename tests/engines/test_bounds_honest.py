@@ -110,6 +110,7 @@ SAMPLING = {
     "mps 4": (MPS(max_bond=4, threads=1), 200),
     "mpo": (Mpo(max_bond=64, threads=1), 2000),
     "mpo 8": (Mpo(max_bond=8, threads=1), 1000),
+    "network 8": (Network(max_bond=8, threads=1), 100),
 }
 
 
