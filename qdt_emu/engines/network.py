@@ -71,8 +71,9 @@ class Network:
         max_bond: Largest bond dimension.
         cutoff: Schmidt coefficients below this ratio to the largest are dropped.
         loops: Whether expectation values are corrected for loops, one at a time.
-        message_bond: Bond of what stands for the qubits not yet drawn when bits are drawn; 1 is
-            enough where loops are long.
+        message_bond: Bond of what stands for the qubits not yet drawn when bits are drawn. 1 takes
+            the rest as a tree: a tenth quicker, and 0.6 instead of 0.97 of the shots count in full
+            after five kicked-Ising steps on 127 qubits.
         threads: Number of threads, None for one per core. Results do not depend on it.
         device: None for NumPy; 'cpu' or 'gpu' evolves trajectories of shots in batches with JAX.
     """
@@ -80,7 +81,7 @@ class Network:
     max_bond: int = 16
     cutoff: float = 1e-4
     loops: bool = True
-    message_bond: int = 1
+    message_bond: int = 8
     threads: int | None = None
     device: str | None = None
 
@@ -149,8 +150,9 @@ class Network:
         Error:
             `stderr` over trajectories; `bounds` from what half the bond, the discarded weight and
             loops change in a few of them, at most 2 sqrt(1 - F) for the cuts. They cover the true
-            error of 98 % of the strings of random circuits on chains, trees, rings and grids of
-            10 to 12 qubits, and are 50 times too large at the median.
+            error of 99 % of the strings of random circuits on chains, trees, rings and grids of
+            10 to 12 qubits (93 % of those that loops of 12 qubits or of a grid change most), and
+            are 50 times too large at the median.
         """
         strings = _strings(state.structure, paulis, readout)
         kept = tuple(int(q) for q in np.flatnonzero(np.asarray(paulis).any(axis=0)))

@@ -71,7 +71,7 @@ def _samples(twin, steps, theta, shots, *, quick):
     """Bits of all qubits, with the certificate of how far they are from the state's own."""
     circuit = kicked(twin.device, steps, measured=True)
     noisy = twin.compile(circuit, options=in_place(twin.device)).bind({"theta": theta})
-    engine = Network(max_bond=16, message_bond=8)
+    engine = Network(max_bond=16)
     plan = engine.plan(noisy.structure, shots=shots, paulis=0, memory=1 << 33)
     state = engine.prepare(noisy.structure)
     engine.sample(state, noisy.values, shots=2, seed=1)
