@@ -159,6 +159,7 @@ def _beyond(
     else:
         (small, worse), (large, better) = tried[-2:]
         decay = math.log(max(worse, 1e-12) / max(better, 1e-12)) / math.log(large / small)
+        yield from _usual(family, circuit, task, last, large, max(decay, 0.0))
         if decay < SLOWEST_DECAY:
             return
         needed = large * (better / (MARGIN * aim)) ** (1 / decay)
@@ -177,6 +178,22 @@ def _beyond(
         "extrapolated" if not why else "plan",
         shots,
     )
+
+
+def _usual(
+    family: Family, circuit: NoisyCircuit, task: Task, last: Candidate, tried: int, decay: float
+) -> Iterator[Candidate]:
+    """Yield the engine's own bond, where it is larger than the last one tried.
+
+    It may be within reach where the bond that would meet the aim is not.
+    """
+    engine, shots = family.engine, last.shots
+    if engine.max_bond <= tried:
+        return
+    plan = engine.plan(circuit.structure, shots=shots, paulis=task.strings, memory=task.memory)
+    bound = last.truncation * (tried / engine.max_bond) ** decay
+    figures = (plan.seconds, plan.bytes, bound, last.stderr, plan.refusal)
+    yield Candidate(engine, *figures, "extrapolated", shots)
 
 
 def _rounded(bond: float) -> int:
