@@ -20,7 +20,7 @@ from tests.bench.workload import brick, line, whole_chip
 NAME = "mps"
 THRESHOLD = 1e-10  # discarded weight of one truncation
 GATE, T1, T2 = 533e-9, 278e-6, 170e-6  # s, medians of the snapshot
-BARS = {"qiskit-aer": 20.0, "mqt-yaqs": 1.0}
+BARS = {"qiskit-aer": 20.0, "mqt-yaqs": 5.0}
 
 
 def rows(*, quick: bool = False):

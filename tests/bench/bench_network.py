@@ -1,9 +1,11 @@
 """The chip-shaped state against quimb's simple update: 127 qubits, nine steps, no noise.
 
-Bars: faster than quimb at the same bond, and within 1e-3 of the exact value. Both in seconds of
-processor time; quimb's compilation is left out, ours includes a second run for the error.
+Bars: 20 times faster than quimb at the same bond, and within 1e-3 of the exact value. quimb runs as
+it comes, and with the settings that suit it best: one BLAS thread, `svd:eig`. Its compilation is
+left out, ours includes a second run for the error.
 """
 
+import os
 import time
 
 import numpy as np
@@ -47,11 +49,17 @@ def rows(*, quick: bool = False):
     if not there:
         return [absent(NAME, case, "quimb", peers.MISSING)]
     tool = f"{peers.label('quimb')}, CircuitPEPSSimpleUpdate, svd:eig, 1 BLAS thread"
+    bar = None if quick else 20.0
     out = [
         faster(
-            NAME, case, best["ours"], best["quimb"], None if quick else 1.0, unit="CPU s",
+            NAME, case, best["ours"], best["quimb"], bar, unit="CPU s",
             tool=tool, note="one thread each, best of turns; ours with its error",
-        )
+        ),
+        faster(
+            NAME, case, _wall(ours), _wall(lambda: _as_it_comes(steps, theta, bond)), bar,
+            tool=f"{peers.label('quimb')}, CircuitPEPSSimpleUpdate as it comes, "
+            f"{os.cpu_count()} BLAS threads", note="wall time; ours on one thread",
+        ),
     ]  # fmt: skip
     if not quick:
         true = EXACT[steps]
@@ -63,6 +71,16 @@ def rows(*, quick: bool = False):
             )
         )  # fmt: skip
     return out
+
+
+def _as_it_comes(steps, theta, bond):
+    return peers.quimb_z(steps, theta, bond, blas_threads=os.cpu_count() or 1, gate_opts={})
+
+
+def _wall(work):
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
 
 
 if __name__ == "__main__":

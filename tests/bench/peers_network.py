@@ -50,7 +50,15 @@ def label(package: str) -> str:
     return f"{package} {version(package)}" if installed(package) else package
 
 
-def quimb_z(steps: int, theta: float, bond: int, qubit: int = 62, **options: Any) -> float:
+def quimb_z(
+    steps: int,
+    theta: float,
+    bond: int,
+    qubit: int = 62,
+    *,
+    blas_threads: int = 1,
+    **options: Any,
+) -> float:
     """Return <Z> of the 127-qubit kicked Ising circuit by quimb's simple update.
 
     Args:
@@ -58,11 +66,12 @@ def quimb_z(steps: int, theta: float, bond: int, qubit: int = 62, **options: Any
         theta: Angle of RX.
         bond: Largest bond dimension.
         qubit: Where Z is.
+        blas_threads: As many as cores is what a user gets who sets nothing.
         options: Of `CircuitPEPSSimpleUpdate`; `dtype='complex64', cutoff=1e-6` is as fast.
     """
     from quimb.tensor import CircuitPEPSSimpleUpdate  # noqa: PLC0415 - 0.8 s
 
-    with threadpool_limits(limits=1, user_api="blas"):
+    with threadpool_limits(limits=blas_threads, user_api="blas"):
         given = {"max_bond": bond, "gate_opts": {"method": "svd:eig"}} | options
         circuit = CircuitPEPSSimpleUpdate(edges=ising.EDGES, **given)
         kick, couple = ising.rx(theta), ising.rzz(-np.pi / 2)
