@@ -28,7 +28,8 @@ SHARE = 0.25  # of the cheapest certain run, that asking another engine may cost
 PILOT_SECONDS = 2.0  # of one pilot run, at most
 LONG_PILOT_SECONDS = 4.0  # where no engine is known that would do
 PATIENCE = 60.0  # s that an answer of any quality may take, where the aim is out of reach
-SMALL = 12  # qubits up to which the exact engine is asked first
+SMALL = 12  # qubits up to which the exact engine is asked first for expectation values
+TINY = 6  # the same for samples, which trajectories give with the same law
 LOADING = 0.5  # s to bring the kernels of a tensor network into memory, once in a process
 PLANNING = 2e-4  # s per operation to plan a state
 
@@ -42,7 +43,8 @@ def plan_run(circuit: NoisyCircuit, task: Task) -> Itinerary:
         circuit: What runs.
         task: What is wanted, within which limits.
     """
-    exact = density(circuit, task) if circuit.structure.n_qubits <= SMALL else None
+    small = SMALL if task.strings else TINY
+    exact = density(circuit, task) if circuit.structure.n_qubits <= small else None
     if exact and not _over(exact, task) and exact.seconds <= QUICK:
         return _choose([exact], task, circuit.structure.n_qubits)
     return _planned(_Key(_identity(circuit, task), circuit, task))
@@ -72,7 +74,7 @@ def _samples(circuit: NoisyCircuit, task: Task) -> list[Candidate]:
     """Return the candidates for samples, cheapest question first."""
     found = [stabilizer(circuit, task)]
     cost = PLANNING * len(circuit.structure.operations)
-    for ask in (density, statevector):
+    for ask in (statevector, density):
         found.append(_if_worth(ask, circuit, task, cost, _best(found, task)))
     return found + _networks(circuit, task, found)
 

@@ -198,7 +198,7 @@ def test_auto_takes_trajectories_where_shots_differ_or_memory_is_short():
     plan = ask(noisy, memory=1 << 26)
     assert plan.chosen.engine.name == "statevector"
     exact = next(c for c in plan.candidates if c.engine.name == "density")
-    assert exact.refusal.startswith("It needs")
+    assert exact.refusal
 
 
 def test_when_no_engine_can_every_reason_is_named():
