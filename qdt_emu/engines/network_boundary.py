@@ -20,6 +20,7 @@ from qdt_emu.engines.network_sweep import Step
 NARROW = 16  # columns of the first sketch of a matrix; doubled until it is enough
 UNSEEN = 0.3  # part of the share that may be left out which a sketch may not see
 SPARE = 8  # vectors of a sketch beyond the rank that is looked for
+SMALLEST = 1e-150  # its square is still a number
 TINY = 1e-28  # share of a squared norm that is rounding of rounding
 
 
@@ -195,7 +196,9 @@ def factor(matrix: Array, cut: Cut) -> tuple[Array, Array, Array]:
     else:
         values, back = xp.linalg.eigh(adjoint @ matrix)
         keep = _kept(values, total, cut)
+        # A shot of vanishing amplitude has only zeros; the root must not underflow with it.
         sizes = xp.sqrt(xp.maximum(values[:, -keep.shape[1] :], TINY * total[:, None]))
+        sizes = xp.maximum(sizes, SMALLEST)
         back = back[:, :, -keep.shape[1] :]
         left = matrix @ (back * (keep / sizes)[:, None, :])
         right = (keep * sizes)[:, :, None] * back.conj().swapaxes(1, 2)

@@ -332,3 +332,11 @@ MIX = [
 def test_twenty_steps_agree_with_published_references(k, max_bond, mix):
     found = kicked(k, 20, Z62, max_bond=max_bond)
     assert found.values[0] == pytest.approx(mix, abs=0.01)
+
+
+def test_shots_of_vanishing_amplitude_do_not_divide_by_zero():
+    given = case(1)
+    engine = Network(max_bond=8, threads=1)
+    records = engine.sample(engine.prepare(given.measured()), given.values, shots=50, seed=1)
+    assert np.isfinite(records.truncation)
+    assert set(np.unique(records.bits)) <= {0, 1}
