@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from qdt_emu.circuit import NoisyCircuit
 from qdt_emu.engines.density_network import DensityNetwork
 from qdt_emu.engines.engine import Expectations, Records
@@ -81,8 +83,8 @@ def states(
             break
         try:
             found = _run(engine, circuit, task, shots)
-        except (UnsupportedError, NotImplementedError) as reason:
-            yield Candidate(engine, 0.0, plan.bytes, refusal=str(reason) or "It cannot sample.")
+        except (UnsupportedError, np.linalg.LinAlgError) as reason:
+            yield Candidate(engine, 0.0, plan.bytes, refusal=str(reason))
             return
         last = _candidate(engine, circuit, task, found, shots, sampled=family.sampled)
         yield last

@@ -150,8 +150,8 @@ def _engine(task, noisy, codes, gain, engine, cap: float, shots: int = zoo.SHOTS
                 answer = _answer(values, stderr, account.bounds, None, account.truncation)
                 answer["stated"] = float(task.tolerance) if scale > 1 else answer["stated"]
                 return {**took, "settings": repr(engine), "plan": plan * scale, **answer}
-    except (QdtError, NotImplementedError) as reason:
-        return {"refused": str(reason) or "not implemented", "seconds": 0.0}
+    except (QdtError, np.linalg.LinAlgError) as reason:
+        return {"refused": str(reason), "seconds": 0.0}
     return {
         **_took(begin, cpu),
         "settings": repr(engine),
@@ -219,6 +219,8 @@ class Worker:
         self.process = None
 
     def __call__(self, name: str, which: str, cap: float, patience: float):
+        if self.process is not None:
+            self.process.join(0.1)  # one that has just died is replaced
         if self.process is None or not self.process.is_alive():
             context = multiprocessing.get_context("spawn")
             self.pipe, other = context.Pipe()
