@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from qiskit import QuantumCircuit
-from qiskit.circuit import Clbit, Gate, IfElseOp
+from qiskit.circuit import CircuitInstruction, Clbit, Gate, IfElseOp, Qubit
 from qiskit.circuit.classical import expr
 from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.transpiler import Target
@@ -132,7 +132,7 @@ def compile_circuit(
     """
     _check_angles(circuit)
     if not measured and "measure" in circuit.count_ops():
-        circuit = circuit.remove_final_measurements(inplace=False)
+        circuit = _without_final_measurements(circuit)
     as_given = options.layout is None and (
         is_physical(circuit, device) or fits_open_set(circuit, device)
     )
@@ -208,6 +208,29 @@ def _condition(condition: Any, clbits: Mapping[Clbit, int]) -> str:
     target, value = condition
     bits = (target,) if isinstance(target, Clbit) else tuple(target)
     return f"{[clbits.get(b, b) for b in bits]} == {int(value)}"
+
+
+def _without_final_measurements(circuit: QuantumCircuit) -> QuantumCircuit:
+    """Return the circuit without measurements and barriers that nothing follows.
+
+    Qiskit's own removal looks at qubits only, and drops a measurement that a later gate depends on.
+    """
+    kept: list[CircuitInstruction] = []
+    busy: set[Qubit] = set()
+    read: set[Clbit] = set()
+    for item in reversed(circuit.data):
+        name, qubits = item.operation.name, set(item.qubits)
+        free = not qubits & busy
+        if free and (name == "barrier" or (name == "measure" and not set(item.clbits) & read)):
+            continue
+        kept.append(item)
+        if name != "barrier":
+            busy |= qubits
+            read |= set(item.clbits)
+    out = circuit.copy_empty_like()
+    for item in reversed(kept):
+        out.append(item)
+    return out
 
 
 def _check_angles(circuit: QuantumCircuit) -> None:

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import linalg
 
 Floats = NDArray[np.float64]
 
@@ -175,7 +176,7 @@ def _leading(matrix: Floats, rank: int, tail: float) -> tuple[Floats, Floats, fl
     At most `rank` vectors; fewer as long as the missed norm stays below `tail`.
     """
     if min(matrix.shape) <= rank + OVERSAMPLE:
-        u, s, v = np.linalg.svd(matrix, full_matrices=False)
+        u, s, v = _svd(matrix)
         k = min(rank, int(np.count_nonzero(_tails(s**2) > tail**2)))
         return u[:, :k], s[:k, None] * v[:k], float((s[k:] ** 2).sum())
     found = matrix @ _directions(matrix.shape[1], rank + OVERSAMPLE)
@@ -183,12 +184,21 @@ def _leading(matrix: Floats, rank: int, tail: float) -> tuple[Floats, Floats, fl
     basis, _ = np.linalg.qr(matrix @ (matrix.T @ basis))
     carried = basis.T @ matrix
     # Not by the Gram matrix, which cannot tell singular values below 1e-8 of the largest from 0.
-    turn, s, _ = np.linalg.svd(np.linalg.qr(carried.T)[1].T)
+    turn, s, _ = _svd(np.linalg.qr(carried.T)[1].T)
     whole = float(np.vdot(matrix, matrix))
     missed = whole - float((s**2).sum())
     missed = missed if missed > 1e-14 * whole else 0.0
     k = min(rank, int(np.count_nonzero(_tails(s**2) + missed > tail**2)))
     return basis @ turn[:, :k], turn[:, :k].T @ carried, missed + float((s[k:] ** 2).sum())
+
+
+def _svd(matrix: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the thin decomposition, by QR steps where divide and conquer does not converge."""
+    try:
+        u, s, v = np.linalg.svd(matrix, full_matrices=False)
+    except np.linalg.LinAlgError:
+        u, s, v = linalg.svd(matrix, full_matrices=False, lapack_driver="gesvd")
+    return u, s, v
 
 
 def _tails(weights: Floats) -> Floats:

@@ -1,10 +1,11 @@
 """Noisy samples of 40 qubits in a row against Aer's matrix product states and MQT YAQS.
 
-Bars: 20 times faster than Aer and 5 times faster than YAQS, per shot at the same limit on bonds and the
-same discarded weight. Seconds of processor time; the fixed cost of the peers is subtracted, ours is
-not. Aer gets the same scheduled circuit with every channel in its place; YAQS has noise after
-two-qubit gates only, so that it is compared on a circuit with nothing else: merged gates, each
-followed by relaxation of its two qubits, which YAQS applies to first order (one jump at most).
+Bars: 20 times faster than Aer and 5 times faster than YAQS, per shot at the same limit on bonds
+and the same discarded weight. Seconds of processor time; the fixed cost of the peers is
+subtracted, ours is not. Aer gets the same scheduled circuit with every channel in its place; YAQS
+has noise after two-qubit gates only, so that it is compared on a circuit with nothing else:
+merged gates, each followed by relaxation of its two qubits, which YAQS applies to first order
+(one jump at most).
 """
 
 import time

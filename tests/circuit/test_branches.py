@@ -9,6 +9,7 @@ from qdt_emu.circuit.noisy import Kind
 from qdt_emu.circuit.read import read_circuit
 from qdt_emu.device import what_if
 from qdt_emu.errors import UnsupportedError
+from qdt_emu.twin import Twin
 from tests.circuit.exact import RO, SX, compiled, distribution, physical, quiet, toy
 
 
@@ -240,3 +241,14 @@ def test_what_has_no_model_is_refused_by_name(add, message):
     add(circuit)
     with pytest.raises(UnsupportedError, match=message):
         compiled(circuit, toy(3))
+
+
+def test_a_final_measurement_that_a_gate_depends_on_stays_for_observables():
+    circuit = QuantumCircuit(2, 1)
+    circuit.x(0)
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.x(1)
+    circuit.measure(1, 0)
+    values = Twin.ideal(2, [(0, 1)]).estimate(circuit, ["ZI"])
+    assert values.values[0] == pytest.approx(-1)
