@@ -49,6 +49,8 @@ def missing_in_aer(device: Device) -> tuple[str, ...]:
         "charge parity (one draw per shot)": p.charge_parity is not None,
         "t1 spread (one draw per job)": p.t1_spread is not None,
         "leakage (a third level)": p.leakage is not None,
+        "offset (turns a qubit while it waits)": p.offset is not None,
+        "Pauli-Lindblad rates": p.pauli_rates is not None,
         "correlated readout": p.pair_correlation is not None,
     }
     return tuple(name for name, present in found.items() if present)

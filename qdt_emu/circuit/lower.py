@@ -9,7 +9,7 @@ Order on each qubit, all of it exact in the schedule's own times:
 - ZZ of a coupler: collected over the time both qubits are free (or one is spectator of a gate) and
   applied before the next pulse on either, so that echoes refocus it. In the frame 'dressed' a
   neighbour that still waits in |0> turns the qubit too; in 'neighbour_ground' it does not;
-- shot-to-shot detuning: collected likewise;
+- detuning, constant or from shot to shot: collected likewise;
 - a measurement: projection at its start, misreading of the record only, then relaxation for the
   readout time if the qubit is used again. Published readout errors already contain the decay
   before a terminal measurement;
@@ -97,6 +97,7 @@ class _Lowering:
     def __post_init__(self) -> None:
         p = self.device.parameters
         self.detuned = p.detuning is not None or p.charge_parity is not None
+        self.offset = p.offset is not None
         self.stable = np.isinf(np.asarray(p.t1)) & np.isinf(np.asarray(p.t2))
 
     def step(self, step: Step, *, crowded: bool) -> None:
@@ -230,11 +231,15 @@ class _Lowering:
 
     def flush(self, q: int, now: float) -> None:
         """Apply the phases collected by `q` with its neighbours and by its detuning until now."""
-        if self.detuned and now - self.dwelt[q] > 1e-15:
-            slot = self.tables.row("dwell", round(now - self.dwelt[q], 15))
-            self.operations.append(
-                Operation(Kind.DWELL, (q,), slot, -1, (), "detuning", self.dwelt[q])
-            )
+        begin = self.dwelt[q]
+        if (self.detuned or self.offset) and now - begin > 1e-15:
+            time = round(now - begin, 15)
+            if self.detuned:
+                slot = self.tables.row("dwell", time)
+                self.operations.append(Operation(Kind.DWELL, (q,), slot, -1, (), "detuning", begin))
+            if self.offset:
+                slot = self.tables.row("unitaries1", ("offset", q, time))
+                self.operations.append(Operation(Kind.UNITARY, (q,), slot, -1, (), "offset", begin))
             self.dwelt[q] = now
         for pair in self.pairs(q):
             self.collect(pair, now)

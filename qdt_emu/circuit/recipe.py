@@ -24,6 +24,7 @@ from qdt_emu.errors import InputError
 from qdt_emu.noise.arrays import Array, namespace
 from qdt_emu.noise.coherent import Frame, pauli_rotation, spectator_angle, zz_unitary
 from qdt_emu.noise.depolarizing import depolarizing_probabilities
+from qdt_emu.noise.pauli_lindblad import depolarizing_lindblad_probabilities
 from qdt_emu.noise.readout import pair_confusion
 from qdt_emu.noise.relaxation import decay_factors
 
@@ -35,11 +36,11 @@ class Group:
     """Rows of a unitary table that are built alike.
 
     Attributes:
-        source: 'constant', 'angles', 'over_rotation', 'phase', 'zz' or 'spectator'.
+        source: 'constant', 'angles', 'over_rotation', 'phase', 'offset', 'zz' or 'spectator'.
         name: Gate name ('angles') or Pauli label ('over_rotation').
         index: Rows of the parameters or slots of the angles, shape (k, ...).
-        numbers: Matrices ('constant') or (free, spectating) times in s ('zz' and 'spectator'),
-            shape (k, ...).
+        numbers: Matrices ('constant'), times in s ('offset') or (free, spectating) times in s
+            ('zz' and 'spectator'), shape (k, ...).
     """
 
     source: str
@@ -56,6 +57,9 @@ class Group:
                 return pauli_rotation(self.name, parameters.over_rotation[self.index])
             case "phase":
                 return pauli_rotation("Z", parameters.phase[self.index[:, 0], self.index[:, 1]])
+            case "offset":
+                turn = 2 * np.pi * parameters.offset[self.index] * self.numbers
+                return pauli_rotation("Z", turn)
             case "zz" | "spectator":
                 time = self.numbers[:, 0] + self.numbers[:, 1] * parameters.spectator_zz
                 zz = parameters.zz[self.index]
@@ -154,8 +158,8 @@ class Recipe:
             unitaries1=xp.concatenate(one) if one else np.zeros((0, 2, 2), complex),
             unitaries2=xp.concatenate(two) if two else np.zeros((0, 4, 4), complex),
             relaxation=xp.concatenate([factors, p.excited[qubits][:, None]], axis=1),
-            pauli1=depolarizing_probabilities(p.depolarizing[self.pauli[0][:, 0]], 1),
-            pauli2=depolarizing_probabilities(self._crowded(p), 2),
+            pauli1=self._pauli(p, 1),
+            pauli2=self._pauli(p, 2),
             confusion=p.assignment[self.confusion],
             pair_confusion=self._pairs(p),
             reset_excitation=p.reset_excitation[self.reset],
@@ -164,9 +168,13 @@ class Recipe:
             detuning=xp.stack([sigma, parity], axis=1),
         )
 
-    def _crowded(self, p: Parameters) -> Array:
-        rows, crowded = self.pauli[1][:, 0], self.pauli[1][:, 1]
-        return p.depolarizing[rows] * (1 + crowded * (p.crosstalk - 1))
+    def _pauli(self, p: Parameters, qubits: int) -> Array:
+        rows, crowded = self.pauli[qubits - 1].T
+        depolarizing = p.depolarizing[rows] * (1 + crowded * (p.crosstalk - 1))
+        if p.pauli_rates is None:
+            return depolarizing_probabilities(depolarizing, qubits)
+        rates = p.pauli_rates[rows, : 4**qubits - 1]
+        return depolarizing_lindblad_probabilities(depolarizing, rates)
 
     def _pairs(self, p: Parameters) -> Array:
         if not len(self.pairs):
@@ -256,6 +264,9 @@ class Tables:
                 return Group(source, name, _ints([row for _, _, row in keys]), none)
             case "phase":
                 return Group(source, name, _ints([(row, k) for _, k, row in keys], 2), none)
+            case "offset":
+                times = np.array([time for _, _, time in keys])
+                return Group(source, name, _ints([q for _, q, _ in keys]), times)
             case "zz" | "spectator":
                 times = np.array([(free, spectating) for _, _, free, spectating in keys])
                 return Group(source, name, _ints([row for _, row, _, _ in keys]), times)

@@ -41,6 +41,9 @@ class Parameters:
         t1_spread: Standard deviation of ln(t1) from job to job, shape (n,).
         leakage: (leakage, seepage) probability of each instruction, shape (G, 2).
         pair_correlation: Correlation coefficient of the misreadings of a pair, shape (P,).
+        offset: Constant detuning of each qubit from its frame in Hz, shape (n,).
+        pauli_rates: Pauli-Lindblad rates of each instruction on top of `depolarizing`, shape
+            (G, 15): IX, IY, ..., ZZ of two qubits; X, Y, Z in the first three columns of one.
     """
 
     t1: Leaf
@@ -60,6 +63,8 @@ class Parameters:
     t1_spread: Leaf = None
     leakage: Leaf = None
     pair_correlation: Leaf = None
+    offset: Leaf = None
+    pauli_rates: Leaf = None
 
     @property
     def mechanisms(self) -> tuple[str, ...]:

@@ -15,10 +15,18 @@ from qdt_emu.noise.infidelity import average_gate_fidelity
 from qdt_emu.noise.relaxation import relaxation_process_fidelity
 
 Floats = NDArray[np.float64]
-PER_QUBIT = ("t1", "t2", "excited", "reset_excitation", "detuning", "charge_parity", "t1_spread")
-PER_INSTRUCTION = ("depolarizing", "over_rotation", "infidelity", "phase", "leakage")
+PER_QUBIT = (
+    *("t1", "t2", "excited", "reset_excitation", "detuning", "charge_parity"),
+    *("t1_spread", "offset"),
+)
+PER_INSTRUCTION = ("depolarizing", "over_rotation", "infidelity", "phase", "leakage", "pauli_rates")
 SCALARS = ("crosstalk", "spectator_zz")
 KNOWN = (*PER_QUBIT, "assignment", "zz", *PER_INSTRUCTION, *SCALARS, "feedforward_latency")
+# Columns of a symmetric gate's row when its qubits are exchanged.
+TURNED = {
+    "phase": (1, 0),
+    "pauli_rates": tuple(4 * (k % 4) + k // 4 - 1 for k in range(1, 16)),
+}
 RANGES: dict[str, tuple[float, float]] = {
     "t1": (0.0, np.inf),
     "t2": (0.0, np.inf),
@@ -31,6 +39,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "infidelity": (0.0, 0.8),
     "depolarizing": (0.0, 16 / 15),
     "leakage": (0.0, 1.0),
+    "pauli_rates": (0.0, np.inf),
     "crosstalk": (0.0, np.inf),
     "spectator_zz": (-np.inf, np.inf),
     "feedforward_latency": (0.0, np.inf),
@@ -44,8 +53,9 @@ def what_if(device: Device, **changes: Any) -> Device:
     one number for all, or a mapping from the place to a number: qubits for `t1`, `t2`, `excited`,
     `assignment` (a pair (P(1|0), P(0|1))), `detuning`, ...; couplers (a, b) for `zz`; a gate name
     or (gate name, qubits) for `infidelity`, `depolarizing`, `over_rotation`, `phase`, `leakage`.
-    A gate that is symmetric in its qubits, like cz, changes in both orders; its `phase` belongs to
-    the qubits in the order given, or, for a gate name alone, to the lower and the higher one.
+    A gate that is symmetric in its qubits, like cz, changes in both orders; its `phase` and its
+    `pauli_rates` (IX, IY, ..., ZZ) belong to the qubits in the order given, or, for a gate name
+    alone, to the lower and the higher one.
 
     A new `t1` keeps the pure dephasing rate 1/t2 - 1/(2 t1), so `t2` follows unless it is given.
     The residual error of the gates is kept, so their total error grows with faster relaxation; a
@@ -98,10 +108,10 @@ def _change(device: Device, name: str, value: Any) -> Device:
         new = replace(p, zz=_fill(p.zz, value, name, _coupler(device), ()))
     elif name == "infidelity":
         new = _with_infidelity(device, value)
-    elif name == "phase":
-        new = replace(p, phase=_phases(device, value))
+    elif name in TURNED:
+        new = replace(p, **{name: _turned(device, name, value)})
     else:
-        width = () if name in ("depolarizing", "over_rotation") else (2,)
+        width = (2,) if name == "leakage" else ()
         old = getattr(p, name)
         old = np.zeros((len(device.instructions), *width)) if old is None else old
         new = replace(p, **{name: _fill(old, value, name, _instruction(device), width)})
@@ -133,19 +143,20 @@ def _fill(
     return new
 
 
-def _phases(device: Device, value: Any) -> Floats:
-    """Return the phases, with those of a symmetric gate on the same qubits in both orders."""
+def _turned(device: Device, name: str, value: Any) -> Floats:
+    """Return `name` with rows of a symmetric gate on the same qubits in both orders."""
     names = dict.fromkeys(device.native_gates, value)
-    new = np.zeros((len(device.instructions), 2))
-    if device.parameters.phase is not None:
-        new[...] = device.parameters.phase
-    for place, pair in (value if isinstance(value, Mapping) else names).items():
-        filled = _fill(new, {place: pair}, "phase", _instruction(device), (2,))
+    width, old = len(TURNED[name]), getattr(device.parameters, name)
+    new = np.zeros((len(device.instructions), width))
+    if old is not None:
+        new[...] = old
+    for place, row_value in (value if isinstance(value, Mapping) else names).items():
+        filled = _fill(new, {place: row_value}, name, _instruction(device), (width,))
         for row in _instruction(device)(place):
             i = device.instructions[row]
             given = place[1] if isinstance(place, tuple) else tuple(sorted(i.qubits))
             turned = i.name in SYMMETRIC and i.qubits != given
-            new[row] = filled[row, ::-1] if turned else filled[row]
+            new[row] = filled[row, TURNED[name]] if turned else filled[row]
     return new
 
 

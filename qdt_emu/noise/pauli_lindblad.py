@@ -51,6 +51,27 @@ def lindblad_probabilities(rates: Array) -> Array:
     return pauli_probabilities(lindblad_fidelities(rates))
 
 
+def depolarizing_lindblad_probabilities(parameter: Array, rates: Array) -> Array:
+    """The Pauli probabilities of depolarising noise followed by Pauli-Lindblad noise.
+
+    Args:
+        parameter: Depolarising parameter p of rho -> (1 - p) rho + p I/d, shape (...).
+        rates: Rates of the 4^k - 1 Paulis but the identity, shape (..., 4^k - 1).
+
+    Returns:
+        Array of shape (..., 4^k), identity first.
+
+    Examples:
+        >>> depolarizing_lindblad_probabilities(0.4, np.zeros(3)).round(12).tolist()
+        [0.7, 0.1, 0.1, 0.1]
+    """
+    xp = namespace(parameter, rates)
+    rates = xp.asarray(rates)
+    shrink = 1 - xp.asarray(parameter)[..., None]
+    kept = xp.exp(-2 * (rates @ _anticommute(rates.shape[-1] + 1)[1:, 1:])) * shrink
+    return pauli_probabilities(xp.concatenate([xp.ones_like(kept[..., :1]), kept], axis=-1))
+
+
 def lindblad_rates(fidelities: Array) -> Array:
     """The dense rates of given Pauli fidelities: the inverse of `lindblad_fidelities`.
 

@@ -394,3 +394,22 @@ def test_the_active_qubits_are_numbered_by_their_place():
     found = compiled(circuit, toy(5))
     assert found.structure.qubits == (1, 2)
     assert replace(found.structure) == found.structure
+
+
+@pytest.mark.parametrize("frequency", [-3e4, 1e3, 5e4])
+@pytest.mark.parametrize("echo", [False, True])
+def test_a_constant_offset_turns_a_waiting_qubit_and_an_echo_refocuses_it(frequency, echo):
+    device, wait = what_if(quiet(1), offset=frequency), 2e-6
+    circuit = physical(1)
+    circuit.sx(0)
+    circuit.delay(wait, 0, unit="s")
+    if echo:
+        circuit.x(0)
+        circuit.delay(wait, 0, unit="s")
+        circuit.sx(0)
+    pulse = next(i.duration for i in device.instructions if i.name == "sx")
+    # Phases count up to the middle of a pulse and, at the end, up to the end of the schedule.
+    turn = 2 * np.pi * frequency * (wait + pulse / 2)
+    found = [expectation(circuit, device, letter) for letter in "XYZ"]
+    wanted = [0, 0, 1] if echo else [np.sin(turn), -np.cos(turn), 0]
+    assert found == pytest.approx(wanted, abs=1e-6)

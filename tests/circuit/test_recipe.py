@@ -29,6 +29,8 @@ def rich_device(qubits: int = 3):
         spectator_zz=0.7,
         excited=0.01,
         reset_excitation=0.02,
+        offset={0: 4e3, 1: -7e3},
+        pauli_rates={("cz", (0, 1)): np.arange(1, 16) * 1e-3, "sx": np.arange(15) * 1e-4},
     )
     return replace(device, readout_pairs=((0, 1),), parameters=replace(
         device.parameters, pair_correlation=np.array([0.05])
@@ -112,14 +114,14 @@ def slopes():
 @pytest.mark.parametrize(
     "leaf",
     ["t1", "t2", "depolarizing", "zz", "assignment", "angles", "over_rotation", "phase",
-     "excited"],
+     "excited", "offset", "pauli_rates"],
 )  # fmt: skip
 def test_gradients_equal_central_differences(slopes, leaf):
     of, parameters, angles, (by_parameters, by_angles) = slopes
     gradient = np.asarray(by_angles if leaf == "angles" else getattr(by_parameters, leaf))
     assert np.isfinite(gradient).all()
     direction = np.random.default_rng(1).standard_normal(gradient.shape)
-    step = 1e-4 * {"t1": 1e-4, "t2": 1e-4, "zz": 4e4}.get(leaf, 1.0) * direction
+    step = 1e-4 * {"t1": 1e-4, "t2": 1e-4, "zz": 4e4, "offset": 4e4}.get(leaf, 1.0) * direction
 
     def at(shift: np.ndarray) -> float:
         if leaf == "angles":

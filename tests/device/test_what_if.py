@@ -84,6 +84,8 @@ def test_every_parameter_can_be_replaced():
         over_rotation={"sx": 0.01},
         phase={"cz": (0.1, 0.2)},
         leakage={"cz": (1e-3, 1e-2)},
+        offset={0: -3e3},
+        pauli_rates={("cz", (0, 1)): np.arange(1, 16) * 1e-4},
         depolarizing={"x": 1e-3},
         crosstalk=2.0,
         spectator_zz=0.5,
@@ -97,8 +99,12 @@ def test_every_parameter_can_be_replaced():
     assert p.over_rotation[new.require("sx", (1,))] == 0.01
     assert p.mechanisms == (
         "over_rotation", "phase", "detuning", "charge_parity", "t1_spread", "leakage",
+        "offset", "pauli_rates",
     )  # fmt: skip
     assert new.feedforward_latency == 5e-7
+    there, back = (p.pauli_rates[new.require("cz", pair)] for pair in ((0, 1), (1, 0)))
+    assert there[0] == back[3] == pytest.approx(1e-4)  # IX of (0, 1) is XI of (1, 0)
+    assert there[6] == back[12] and there[4] == back[4]  # XZ is ZX, XX is XX
 
 
 @pytest.mark.parametrize(
