@@ -24,46 +24,13 @@ from numpy.typing import NDArray
 
 from qdt_emu.calibrations import Calibration, read_calibration
 from qdt_emu.errors import InputError, UnsupportedError
+from qdt_emu.validation.public_sources import CHECKSUMS as CHECKSUMS
+from qdt_emu.validation.public_sources import DATASETS, Dataset
+from qdt_emu.validation.public_sources import DOWNLOADS as DOWNLOADS
 from qdt_emu.validation.runs import Run, read_runs
 
 VARIABLE = "QDT_DATA"
-CHECKSUMS: Mapping[str, str] = MappingProxyType(
-    json.loads(Path(__file__).with_suffix(".json").read_text())
-)
-"""SHA-256 of each known file, by its path below the data folder."""
-
-_RAW = "https://raw.githubusercontent.com"
-_KIM = (
-    f"{_RAW}/youngseok-kim1/Evidence-for-the-utility-of-quantum-computing-before-fault-tolerance"
-    "/fca036625a85ef551fec45646a59371feaa359e6/data"
-)
-_EXACT = f"{_RAW}/tbegusic/arxiv-2308.05077-data/1946e6f4a088b58522242721f9109f6f97a9a1b2"
-_ISING = "ibm_kicked_ising_2023"
-DOWNLOADS: Mapping[str, str] = MappingProxyType(
-    {
-        f"{_ISING}/fig2bc_experiment_unmit.txt": f"{_KIM}/fig2bc_experiment_unmit.txt",
-        f"{_ISING}/fig2bc_paulis.txt": f"{_KIM}/fig2bc_paulis.txt",
-        f"{_ISING}/exact_begusic_chan.csv": f"{_EXACT}/exact.csv",
-    }
-)
-"""Where the files are published that need no repackaging, pinned to a commit."""
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A collection of measurements.
-
-    Attributes:
-        name: Folder below the data folder.
-        title: What was measured, on what, when.
-        source: Where it was published.
-        licence: Its terms.
-    """
-
-    name: str
-    title: str
-    source: str
-    licence: str
+ISING = "ibm_kicked_ising_2023"
 
 
 @dataclass(frozen=True)
@@ -149,7 +116,7 @@ class Survival:
 
 def datasets() -> Mapping[str, Dataset]:
     """Return the known data sets by name, present or not."""
-    return _DATASETS
+    return DATASETS
 
 
 def data_folder() -> Path | None:
@@ -187,7 +154,7 @@ def find(relative: str) -> Path:
     if relative not in DOWNLOADS:
         raise InputError(
             f"'{relative}' is repackaged and cannot be downloaded. Set `{VARIABLE}` to a folder "
-            f"that has it; its source is {_DATASETS[relative.partition('/')[0]].source}."
+            f"that has it; its source is {DATASETS[relative.partition('/')[0]].source}."
         )
     return _download(relative)
 
@@ -219,8 +186,9 @@ def sessions(dataset: str) -> tuple[Session, ...]:
     name = _known(dataset).name
     files = sorted(path for path in CHECKSUMS if path.startswith(f"{name}/") and "runs." in path)
     if not files:
+        known = sorted({path.partition("/")[0] for path in CHECKSUMS if "runs." in path})
         raise InputError(
-            f"Data set must be one with circuits ({', '.join(_WITH_CIRCUITS)}), but is '{dataset}'."
+            f"Data set must be one with circuits ({', '.join(known)}), but is '{dataset}'."
         )
     found = [session for path in files for session in _read_sessions(path)]
     return tuple(sorted(found, key=lambda session: session.date))
@@ -233,13 +201,13 @@ def kicked_ising() -> KickedIsing:
         Kim et al., Nature 618, 500 (2023), figure 2; exact values: Begusic and Chan,
         arXiv:2308.05077.
     """
-    text = find(f"{_ISING}/fig2bc_experiment_unmit.txt").read_text()
+    text = find(f"{ISING}/fig2bc_experiment_unmit.txt").read_text()
     values = np.array(text.split(","), float).reshape(5, 127, 3)
-    labels = find(f"{_ISING}/fig2bc_paulis.txt").read_text().split(",")
+    labels = find(f"{ISING}/fig2bc_paulis.txt").read_text().split(",")
     order = [label.strip().index("Z") for label in labels]  # leftmost letter = qubit 0 here
     by_qubit = np.empty_like(values)
     by_qubit[:, order] = values
-    table = np.loadtxt(find(f"{_ISING}/exact_begusic_chan.csv"), delimiter=",", skiprows=1)
+    table = np.loadtxt(find(f"{ISING}/exact_begusic_chan.csv"), delimiter=",", skiprows=1)
     names = ("M_z", "W10", "W17", "W17x", "Z62_9")
     return KickedIsing(
         by_qubit,
@@ -284,9 +252,9 @@ def quantinuum() -> tuple[Survival, ...]:
 
 
 def _known(dataset: str) -> Dataset:
-    if dataset not in _DATASETS:
-        raise InputError(f"Data set must be one of {list(_DATASETS)}, but is {dataset!r}.")
-    return _DATASETS[dataset]
+    if dataset not in DATASETS:
+        raise InputError(f"Data set must be one of {list(DATASETS)}, but is {dataset!r}.")
+    return DATASETS[dataset]
 
 
 def _download(relative: str) -> Path:
@@ -373,68 +341,3 @@ def _read_survival(key: str, entry: Mapping[str, Any]) -> Survival:
     experiment = file.removesuffix(".json").replace("spam", "SPAM")
     date = np.datetime64(day.replace("_", "-"))
     return Survival(device, date, experiment, int(entry["shots"]), MappingProxyType(found))
-
-
-_QWORK = ("https://github.com/SteveTipp/Qwork.github.io", "MIT")
-_PAPERS = ("https://github.com/quantumjim/data4papers", "Apache-2.0")
-_BRAKET = ("https://github.com/amazon-braket/amazon-braket-examples", "Apache-2.0")
-_WITH_CIRCUITS = tuple(sorted({path.partition("/")[0] for path in CHECKSUMS if "runs." in path}))
-_DATASETS: Mapping[str, Dataset] = MappingProxyType(
-    {
-        name: Dataset(name, *rest)
-        for name, *rest in (
-            (
-                "ibm_same_day_2026",
-                "ibm_fez, 2026-01-13: 66 qubits, 403 CZ, 8,192 shots, calibrated 19 minutes before",
-                *_QWORK,
-            ),
-            (
-                "ibm_ghz_2025",
-                "ibm_marrakesh and ibm_fez, October 2025: GHZ states compiled in two ways",
-                "https://github.com/iQore-Inc/execution-structure-conditioning",
-                "CC0-1.0 (data), Apache-2.0 (circuits)",
-            ),
-            (
-                "ibm_repetition_code_2022",
-                "ibm_cairo, April 2022: six jobs of a repetition code with and without decoupling",
-                *_PAPERS,
-            ),
-            (
-                "ibm_matching_code_2021",
-                "four IBM devices, September 2021: hexagonal matching code with mid-circuit reset",
-                *_PAPERS,
-            ),
-            (
-                "iqm_garnet_dynamic_2025",
-                "IQM Garnet, 2025-08-14: fourteen tasks with feed-forward",
-                *_BRAKET,
-            ),
-            (
-                _ISING,
-                "an IBM Eagle, 2023: 127-qubit kicked Ising at theta_h = 0, three noise gains",
-                "https://github.com/youngseok-kim1/"
-                "Evidence-for-the-utility-of-quantum-computing-before-fault-tolerance and "
-                "https://github.com/tbegusic/arxiv-2308.05077-data",
-                "CC BY-SA 4.0 (measurements), MIT (exact values)",
-            ),
-            (
-                "ibm_calibration_series",
-                "92 exports of four IBM devices' calibrations and 27 older properties files",
-                f"{_QWORK[0]} and https://github.com/Qiskit/qiskit-ibm-runtime",
-                "MIT and Apache-2.0",
-            ),
-            (
-                "ibm_count_series_2021",
-                "five-qubit IBM devices, February and March 2021: the same circuits for two weeks",
-                "https://github.com/trianam/learningQuantumNoiseFingerprint",
-                "CC BY 4.0",
-            ),
-            (
-                "vendor_calibrations",
-                "IQM, Rigetti and IonQ device files, Quantinuum parameters and benchmark counts",
-                f"{_BRAKET[0]} and https://github.com/CQCL/quantinuum-hardware-specifications",
-                "Apache-2.0",
-            ),
-        )
-    }
-)
