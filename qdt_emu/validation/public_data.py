@@ -24,9 +24,7 @@ from numpy.typing import NDArray
 
 from qdt_emu.calibrations import Calibration, read_calibration
 from qdt_emu.errors import InputError, UnsupportedError
-from qdt_emu.validation.public_sources import CHECKSUMS as CHECKSUMS
-from qdt_emu.validation.public_sources import DATASETS, Dataset
-from qdt_emu.validation.public_sources import DOWNLOADS as DOWNLOADS
+from qdt_emu.validation.public_sources import CHECKSUMS, DATASETS, DOWNLOADS, Dataset
 from qdt_emu.validation.runs import Run, read_runs
 
 VARIABLE = "QDT_DATA"
