@@ -11,7 +11,6 @@ import pytest
 from qdt_emu.circuit import Kind, Operation, Structure
 from qdt_emu.engines.density import Density
 from qdt_emu.engines.pauli import Pauli
-from qdt_emu.engines.pauli_pilot import pilot
 from qdt_emu.engines.pauli_surrogate import surrogate
 from qdt_emu.errors import UnsupportedError
 from tests.engines import kicked_ising as ising
@@ -145,14 +144,3 @@ def test_drift_is_refused():
     values = replace(ising.values(0.1), leakage=np.array([[0.1, 0.0]]), excited=np.zeros(1))
     with pytest.raises(UnsupportedError, match="leakage"):
         surrogate(structure, values, np.array([[3]], np.uint8), np.array([[1.0, 0.0]]), 0.0)
-
-
-def test_pilot_forecasts_get_finer_and_dearer():
-    structure = ising.structure(8, noise=Kind.PAULI)
-    values, state = ising.values(0.6, damping=0.97), Pauli().prepare(structure)
-    found = pilot(state, values, ising.codes("Z62"), PERFECT, 0.5)
-    assert [f.threshold for f in found] == sorted((f.threshold for f in found), reverse=True)
-    assert found[0].tried
-    tried = [f for f in found if f.tried]
-    assert tried[-1].error < tried[0].error
-    assert tried[-1].terms > tried[0].terms
