@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from qdt_emu.circuit import Kind, Structure, Values
+from qdt_emu.circuit import Structure, Values
 from qdt_emu.circuit.noisy import measured_qubits
 from qdt_emu.engines.contraction_network import (
     Reduced,
@@ -21,6 +21,7 @@ from qdt_emu.engines.contraction_network import (
 )
 from qdt_emu.engines.contraction_path import Path, contract, search
 from qdt_emu.engines.engine import Expectations, Plan, Records
+from qdt_emu.engines.refusals import drawn, draws, refuse_draws
 from qdt_emu.errors import InputError, UnsupportedError
 
 Array = Any
@@ -143,7 +144,7 @@ class Contraction:
                 f"`clbits` must be 1 to {MAX_OPEN} different clbits that are measured, but are "
                 f"{wanted}."
             )
-        refuse_draws(structure, values)
+        refuse_draws(draws(structure), values, "contraction")
         network = marginal(structure, wanted)
         entries = network.entries(np, values, np.tile([1.0, 0.0], (structure.n_qubits, 1)))
         reduced = reduce(network, entries)
@@ -171,7 +172,7 @@ class Contraction:
                 numbers, before any is computed; or the circuit has no network.
         """
         codes = _checked(state, paulis)
-        refuse_draws(state, values)
+        refuse_draws(draws(state), values, "contraction")
         rows = [tuple(row) for row in codes.tolist()]
         networks = {row: observable(state, row) for row in rows if any(row)}
         ready, entries = {}, {}
@@ -267,6 +268,7 @@ def _compiled(
     structure: Structure, work: tuple[tuple[Reduced | None, Path], ...]
 ) -> Callable[..., Array]:
     """Return the jitted (values, readout) -> values of these networks."""
+    where = draws(structure)
 
     def value(values: Values, readout: Array) -> Array:
         out = []
@@ -277,7 +279,7 @@ def _compiled(
             entries = reduced.network.entries(jnp, values, readout)
             broken = jnp.any(jnp.where(reduced.possible, 0.0, jnp.abs(entries)) > HELD)
             out.append(jnp.where(broken, jnp.nan, _value(reduced, path, entries)))
-        return jnp.where(_drawn(jnp, structure, values), jnp.nan, jnp.stack(out))
+        return jnp.where(drawn(where, values, jnp), jnp.nan, jnp.stack(out))
 
     return jax.jit(value)
 
@@ -315,26 +317,3 @@ def _checked(structure: Structure, paulis: NDArray[np.uint8]) -> NDArray[np.uint
             f"{codes.shape}. Give one code per qubit."
         )
     return codes.astype(np.uint8)
-
-
-def refuse_draws(structure: Structure, values: Values) -> None:
-    """Refuse what changes from shot to shot, and third levels.
-
-    Raises:
-        UnsupportedError: Detuning during a dwell, or leakage.
-    """
-    if _drawn(np, structure, values):
-        raise UnsupportedError(
-            "`leakage` and `detuning` must be 0 in the engine 'contraction', whose networks hold "
-            "no third level and no draw per shot, but one is not. Use engine='statevector'."
-        )
-
-
-def _drawn(xp: Any, structure: Structure, values: Values) -> Array:
-    """Return whether a shot draws something."""
-    ops = structure.operations
-    leaks = np.array([op.slot for op in ops if op.kind is Kind.LEAK], np.int32)
-    dwells = [(op.slot, op.qubits[0]) for op in ops if op.kind is Kind.DWELL]
-    slots, qubits = np.array(dwells, np.int32).reshape(-1, 2).T
-    turned = xp.abs(values.detuning[qubits]).sum(-1) * xp.abs(values.dwell[slots])
-    return xp.any(values.leakage[leaks] != 0) | xp.any(turned != 0)

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from qdt_emu.circuit import Kind, Structure, Values
+from qdt_emu.circuit import Structure, Values
 from qdt_emu.engines.density_bind import bind
 from qdt_emu.engines.density_order import Move
 from qdt_emu.engines.density_run import Program, program
+from qdt_emu.engines.refusals import drawn, draws
 from qdt_emu.errors import InputError
 
 Array = Any
@@ -103,11 +104,11 @@ def _expectation(
 ) -> Callable[..., Array]:
     codes = np.array(strings, np.int32).reshape(-1, structure.n_qubits)
     kept = tuple(tuple(sorted(set(codes[:, q].tolist()))) for q in range(structure.n_qubits))
-    prog = program(structure, kept)
+    prog, where = program(structure, kept), draws(structure)
 
     def value(values: Values, readout: Array) -> Array:
         arrays = _run(prog, bind(jnp, prog.recipe, values, readout=readout))
-        out = _exact(structure, values)
+        out = jnp.where(drawn(where, values, jnp), jnp.nan, 1.0)
         for k, array in arrays.items():
             index = np.zeros(len(codes), np.int32)
             for wire, dim in prog.arrays[k]:
@@ -121,11 +122,11 @@ def _expectation(
 
 @lru_cache(maxsize=64)
 def _probabilities(structure: Structure) -> Callable[..., Array]:
-    prog, n = program(structure), structure.n_clbits
+    prog, n, where = program(structure), structure.n_clbits, draws(structure)
 
     def value(values: Values) -> Array:
         arrays = _run(prog, bind(jnp, prog.recipe, values))
-        out = jnp.ones((1,) * n) * _exact(structure, values)
+        out = jnp.where(drawn(where, values, jnp), jnp.nan, jnp.ones((1,) * n))
         for k, array in arrays.items():
             bits = [prog.fused.final.index(w) for w, _ in prog.arrays[k]]
             order = sorted(range(len(bits)), key=lambda a: -bits[a])
@@ -134,17 +135,6 @@ def _probabilities(structure: Structure) -> Callable[..., Array]:
         return jnp.pad(out, [(0, 2 - d) for d in out.shape]).ravel()
 
     return jax.jit(value)
-
-
-def _exact(structure: Structure, values: Values) -> Array:
-    """Return 1, or NaN where the values ask for what is no channel on two levels."""
-    ops = structure.operations
-    leaks = np.array([op.slot for op in ops if op.kind is Kind.LEAK], np.int32)
-    dwells = [(op.slot, op.qubits[0]) for op in ops if op.kind is Kind.DWELL]
-    slots, qubits = np.array(dwells, np.int32).reshape(-1, 2).T
-    detuned = jnp.abs(values.detuning[qubits]).sum(-1) * jnp.abs(values.dwell[slots])
-    wrong = jnp.any(values.leakage[leaks] != 0) | jnp.any(detuned != 0)
-    return jnp.where(wrong, jnp.nan, 1.0)
 
 
 def _run(prog: Program, matrices: Matrices) -> dict[int, Array]:

@@ -23,6 +23,7 @@ from qdt_emu.engines.mpo_evolve import Bound, observable, state, with_matrices
 from qdt_emu.engines.mpo_measure import ROOT
 from qdt_emu.engines.mpo_program import ONE, SWAP, Program, program
 from qdt_emu.engines.mpo_train import Train
+from qdt_emu.engines.refusals import drawn
 from qdt_emu.errors import InputError
 
 Array = Any
@@ -66,17 +67,9 @@ def expectation(
             ones, twos = transfer.matrices(prog.transfer, values, jnp)
             start = transfer.initial(values, jnp)
             found = core(ones, twos, start, jnp.asarray(readout, jnp.float64))
-            return jnp.where(_drawn(prog, values), jnp.nan, found)
+            return jnp.where(drawn(prog.transfer.draws, values, jnp), jnp.nan, found)
 
     return value
-
-
-def _drawn(prog: Program, values: Values) -> Array:
-    """Return whether a shot draws something."""
-    slot, qubit = prog.transfer.dwells.T
-    turned = jnp.abs(jnp.asarray(values.detuning)[qubit]).sum(-1) * jnp.asarray(values.dwell)[slot]
-    leaks = jnp.asarray(values.leakage)[prog.transfer.leaks]
-    return jnp.any(leaks != 0) | jnp.any(turned != 0)
 
 
 def _core(prog: Program, codes: Codes, cap: int, cutoff: float) -> Callable[..., Array]:

@@ -11,6 +11,7 @@ from qdt_emu.engines import transfer
 from qdt_emu.engines.mpo_measure import ROOT, overlap
 from qdt_emu.engines.mpo_program import ONE, Program, cone, mean_field, placed
 from qdt_emu.engines.mpo_train import Train
+from qdt_emu.engines.refusals import refuse_draws
 
 Floats = NDArray[np.float64]
 Watch = Callable[[int, Train], None]
@@ -41,7 +42,7 @@ def bound(program: Program, values: Values) -> Bound:
     Raises:
         UnsupportedError: Shot-to-shot detuning, or leakage.
     """
-    transfer.refuse_draws(program.transfer, values, "mpo")
+    refuse_draws(program.transfer.draws, values, "mpo")
     ones, twos = transfer.matrices(program.transfer, values)
     return with_matrices(program, ones, twos, np.asarray(transfer.initial(values), float))
 

@@ -26,6 +26,7 @@ from qdt_emu.engines.network_evolve import factor as product_factors
 from qdt_emu.engines.network_state import Array, Graph, GraphState, product_state
 from qdt_emu.engines.network_trace import Value, value
 from qdt_emu.engines.pauli_program import refusal as refusal_of
+from qdt_emu.engines.refusals import refuse_draws
 from qdt_emu.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -167,7 +168,7 @@ def estimate_density(
         raise InputError(f"`picture` must be one of {list(SHARE)}, but is {picture!r}.")
     if max_bond < 2:
         raise InputError(f"`max_bond` must be at least 2, but is {max_bond!r}.")
-    transfer.refuse_draws(state.transfer, values, "network")
+    refuse_draws(state.transfer.draws, values, "density_network")
     maps = transfer.bind(state.transfer, values)
     first = np.asarray(transfer.initial(values), float)
     strings = [_vectors(row, np.asarray(readout, float)) for row in paulis]

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from qdt_emu.circuit import Structure, Values
 from qdt_emu.engines.engine import Expectations, Plan
-from qdt_emu.engines.pauli_bind import bind, refuse_draws
+from qdt_emu.engines.pauli_bind import bind
 from qdt_emu.engines.pauli_error import Ladder, refined, rungs, stated
 from qdt_emu.engines.pauli_program import Program, program, refusal
 from qdt_emu.engines.pauli_run import SMALLEST_ROOM, Cone, Propagated, bytes_per_string, places
+from qdt_emu.engines.refusals import refuse_draws
 from qdt_emu.errors import InputError, UnsupportedError
 
 Floats = NDArray[np.float64]
@@ -124,7 +125,7 @@ class Pauli:
                 f"`paulis` must have shape (m, {n}) and codes 0..3, but it has shape "
                 f"{paulis.shape}. Give one code per qubit."
             )
-        refuse_draws(state, values)
+        refuse_draws(state.draws, values, "pauli")
         maps = bind(state, values, np.asarray(readout, float))
         polarization = 1 - 2 * np.asarray(values.excited, float)
         ladder = Ladder(maps, polarization, self.max_weight, self.max_terms)

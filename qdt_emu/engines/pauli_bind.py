@@ -10,7 +10,6 @@ from qdt_emu.circuit import Values
 from qdt_emu.engines import density_tables as tables
 from qdt_emu.engines.density_bind import products
 from qdt_emu.engines.pauli_program import PAIR, SWAPPED, Index, Link, Program
-from qdt_emu.errors import UnsupportedError
 
 Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
@@ -123,27 +122,6 @@ def _neighbours(maps: Index) -> tuple[list[int], list[int]]:
                 behind[k] = m
             last[q] = m
     return before, behind
-
-
-def refuse_draws(prog: Program, values: Values) -> None:
-    """Refuse what changes from shot to shot, and third levels.
-
-    Raises:
-        UnsupportedError: Detuning during a dwell, or leakage.
-    """
-    slot, qubit = prog.dwells.T
-    drifts = np.any(np.asarray(values.detuning)[qubit] != 0, axis=1)
-    drifts &= np.asarray(values.dwell)[slot] != 0
-    if drifts.any():
-        raise UnsupportedError(
-            f"`detuning` must be 0 in the engine 'pauli', but qubit {qubit[drifts][0]} drifts from "
-            f"shot to shot. Use engine='statevector'."
-        )
-    if np.any(np.asarray(values.leakage)[prog.leaks]):
-        raise UnsupportedError(
-            "`leakage` must be 0 in the engine 'pauli', which has no third level, but a rate is "
-            "not. Use engine='statevector'."
-        )
 
 
 def _matrices(prog: Program, values: Values) -> Floats:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdt_emu.circuit import Kind, Operation, Structure
+from qdt_emu.engines.refusals import Draws, draws
 from qdt_emu.errors import UnsupportedError
 
 Index = NDArray[np.int64]
@@ -35,8 +36,7 @@ class Program:
         chains: Factors of each two-qubit product, earliest first.
         maps: (first qubit or -1, second qubit, row, level), shape (k, 4), latest first. Rows count
             runs, then chains. Maps of a level share no qubit; observables meet level 1 first.
-        dwells: (slot, qubit) of each dwell, shape (k, 2).
-        leaks: Slots of leakage.
+        draws: Where numbers may ask for a draw per shot.
     """
 
     n_qubits: int
@@ -44,8 +44,7 @@ class Program:
     pairs: Index
     chains: tuple[tuple[Link, ...], ...]
     maps: Index
-    dwells: Index
-    leaks: Index
+    draws: Draws
 
 
 def refusal(structure: Structure) -> str:
@@ -95,8 +94,7 @@ def program(structure: Structure) -> Program:
         _rows(pairs, 2),
         tuple(chains),
         _levelled(structure.n_qubits, kept, len(runs)),
-        _rows(((op.slot, op.qubits[0]) for op in structure.operations if op.kind is Kind.DWELL), 2),
-        _rows(((op.slot,) for op in structure.operations if op.kind is Kind.LEAK), 1).ravel(),
+        draws(structure),
     )
 
 

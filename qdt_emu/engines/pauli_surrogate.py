@@ -13,6 +13,7 @@ from qdt_emu.circuit import Structure, Values
 from qdt_emu.engines import transfer
 from qdt_emu.engines.pauli import Pauli
 from qdt_emu.engines.pauli_bind import ROUNDING, moving
+from qdt_emu.engines.refusals import refuse_draws
 from qdt_emu.errors import UnsupportedError
 from qdt_emu.kernels import pauli_graph as graph
 from qdt_emu.kernels.pauli_strings import cone
@@ -110,7 +111,7 @@ def surrogate(
         UnsupportedError: What the engine `pauli` refuses, or more than 2^27 edges.
     """
     plan = transfer.steps(structure)
-    transfer.refuse_draws(plan, values, "pauli")
+    refuse_draws(plan.draws, values, "pauli")
     n = structure.n_qubits
     engine = Pauli(threshold=threshold)
     fresh = engine.estimate(

@@ -9,17 +9,18 @@ import cotengra
 import numpy as np
 
 from qdt_emu.circuit import NoisyCircuit
-from qdt_emu.engines.contraction import FLOPS, Contraction, refuse_draws
+from qdt_emu.engines.contraction import FLOPS, Contraction
 from qdt_emu.engines.contraction_network import Reduced, observable, reduce
 from qdt_emu.engines.pauli import Pauli
 from qdt_emu.engines.planner_task import Candidate, Task
+from qdt_emu.engines.refusals import draws, refuse_draws
 from qdt_emu.errors import UnsupportedError
 
 # Pauli propagation. Measured with 16 to 100 qubits of ibm_sherbrooke on one Zen 3 core: 5 to 10 us
 # per operation to bind and scan, 7 to 19 million strings changed in a second.
 PER_OPERATION = 8e-6  # s
 PER_UPDATE = 1e-7  # s
-LADDER = (1e-2, 1e-3, 1e-4, 1e-5)  # thresholds of pilot runs; each also runs at three times that
+LADDER = (1e-2, 1e-3, 1e-4, 1e-5)  # thresholds of pilot runs; each also runs at coarser ones
 PILOT_STRINGS = 16  # of many, this many are tried
 SLOWEST_DECAY = 0.05  # a bound that falls more slowly with the threshold is not extrapolated
 MARGIN = 0.6  # an extrapolated bound aims this much below the tolerance
@@ -142,7 +143,7 @@ def contraction(circuit: NoisyCircuit, task: Task, *, patience: float) -> Candid
         why = f"Searching its order would take about {asking:.2g} s, so it was not asked."
         return Candidate(engine, 0.0, 0, refusal=why)
     try:
-        refuse_draws(circuit.structure, circuit.values)
+        refuse_draws(draws(circuit.structure), circuit.values, "contraction")
     except UnsupportedError as reason:
         return Candidate(engine, 0.0, 0, refusal=str(reason))
     flops, size = 0.0, ENTRIES * operations

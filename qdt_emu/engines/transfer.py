@@ -12,6 +12,7 @@ from qdt_emu.circuit import Kind, Structure, Values
 from qdt_emu.engines import density_tables as tables
 from qdt_emu.engines.density_bind import products
 from qdt_emu.engines.pauli_program import PAIR, SWAPPED, Index, Link, program, refusal
+from qdt_emu.engines.refusals import Draws
 from qdt_emu.errors import UnsupportedError
 
 Array = Any
@@ -34,8 +35,7 @@ class Transfer:
         ones: Rows of `runs` that are steps.
         pairs: Rows of `runs` on the first and the second qubit of a pair, shape (k, 2).
         chains: Factors of each two-qubit product, earliest first.
-        dwells: (slot, qubit) of each dwell, shape (k, 2).
-        leaks: Slots of leakage.
+        draws: Where numbers may ask for a draw per shot.
     """
 
     n_qubits: int
@@ -44,8 +44,7 @@ class Transfer:
     ones: Index
     pairs: Index
     chains: tuple[Links, ...]
-    dwells: Index
-    leaks: Index
+    draws: Draws
 
 
 def steps(structure: Structure) -> Transfer:
@@ -73,8 +72,7 @@ def steps(structure: Structure) -> Transfer:
         np.array(ones, np.int64),
         np.array(list(build.pairs), np.int64).reshape(-1, 2),
         tuple(chains),
-        prog.dwells,
-        prog.leaks,
+        prog.draws,
     )
 
 
@@ -169,27 +167,6 @@ def bind(
 def initial(values: Values, xp: ModuleType = np) -> Array:
     """Return Tr(P rho) of each qubit at the start, shape (n_qubits, 4)."""
     return tables.state(xp, values.excited)
-
-
-def refuse_draws(transfer: Transfer, values: Values, engine: str) -> None:
-    """Refuse what changes from shot to shot, and third levels.
-
-    Raises:
-        UnsupportedError: Detuning during a dwell, or leakage.
-    """
-    slot, qubit = transfer.dwells.T
-    drifts = np.any(np.asarray(values.detuning)[qubit] != 0, axis=1)
-    drifts &= np.asarray(values.dwell)[slot] != 0
-    if drifts.any():
-        raise UnsupportedError(
-            f"`detuning` must be 0 in the engine '{engine}', but qubit {qubit[drifts][0]} drifts "
-            f"from shot to shot. Use engine='mps' or 'statevector'."
-        )
-    if np.any(np.asarray(values.leakage)[transfer.leaks]):
-        raise UnsupportedError(
-            f"`leakage` must be 0 in the engine '{engine}', which has no third level, but a rate "
-            f"is not. Use engine='statevector'."
-        )
 
 
 def recorded(structure: Structure) -> tuple[Structure, Index]:

@@ -9,6 +9,7 @@ import pytest
 
 from qdt_emu.circuit import Condition, Kind, Operation, Structure, Values
 from qdt_emu.engines import transfer
+from qdt_emu.engines.refusals import refuse_draws
 from qdt_emu.errors import UnsupportedError
 from tests.bench.bench_density import brick
 from tests.engines.density_oracle import (
@@ -134,13 +135,13 @@ def test_drift_and_leakage_are_refused_where_they_do_something():
     )
     quiet = replace(Values.empty(1), dwell=np.array([1e-6]), leakage=np.zeros((1, 2)))
     found = transfer.steps(structure)
-    transfer.refuse_draws(found, quiet, "mpo")
+    refuse_draws(found.draws, quiet, "mpo")
     drifting = replace(quiet, detuning=np.array([[0.0, 2e3]]))
     with pytest.raises(UnsupportedError, match=r"`detuning`.*'mpo'.*qubit 0 drifts"):
-        transfer.refuse_draws(found, drifting, "mpo")
+        refuse_draws(found.draws, drifting, "mpo")
     leaking = replace(quiet, leakage=np.array([[1e-4, 0.0]]))
     with pytest.raises(UnsupportedError, match=r"`leakage`.*third level"):
-        transfer.refuse_draws(found, leaking, "mpo")
+        refuse_draws(found.draws, leaking, "mpo")
 
 
 def terminal_case(seed):
