@@ -71,6 +71,7 @@ class Layout:
         pairs: Unordered coupled pairs, smaller qubit first.
         chains: Qubits of each benchmarked chain, by its length.
         positions: (x, y) of each qubit on the chip, or empty.
+        labels: The vendor's number of each qubit, or empty if they are 0, 1, ...
     """
 
     qubits: int
@@ -80,6 +81,7 @@ class Layout:
     pairs: tuple[tuple[int, int], ...] = ()
     chains: Mapping[int, tuple[int, ...]] | None = None
     positions: tuple[tuple[float, float], ...] = ()
+    labels: tuple[int, ...] = ()
 
     def shape(self, path: str) -> tuple[int, ...]:
         """Return the shape that the quantity at `path` must have."""
@@ -208,7 +210,9 @@ def _coords(layout: Layout) -> dict[str, dict[str, xr.Variable]]:
     root = {
         "qubit": xr.Variable("qubit", np.arange(layout.qubits)),
         "vendor_qubit": xr.Variable(
-            "qubit", np.arange(layout.qubits), {"long_name": "index on the chip"}
+            "qubit",
+            np.array(layout.labels or range(layout.qubits), np.int64),
+            {"long_name": "index on the chip"},
         ),
     }
     if layout.positions:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from qdt_emu.calibrations.calibration import Calibration
+from qdt_emu.calibrations.readers.braket_iqm import is_braket, read_braket_iqm
 from qdt_emu.calibrations.readers.ibm import read_ibm
 from qdt_emu.calibrations.readers.ibm_backend import read_ibm_backend
 from qdt_emu.calibrations.readers.ibm_csv import read_ibm_csv
@@ -34,8 +35,8 @@ def read_calibration(source: object) -> Calibration:
             an installed qiskit-ibm-runtime;
             the path of a `.nc` file written by `Calibration.to_netcdf`, of IBM
             properties in JSON (`.json`, `.json.xz`, `.json.gz`; the configuration is
-            found beside it as `conf_...` or `....configuration...`), or of a `.csv`
-            export of the IBM platform;
+            found beside it as `conf_...` or `....configuration...`), of Amazon Braket's device
+            file of an IQM processor (JSON likewise), or of a `.csv` export of the IBM platform;
             a Qiskit backend object.
 
     Raises:
@@ -108,13 +109,16 @@ def _read_file(path: Path) -> Calibration:
         return Calibration.from_netcdf(path)
     if path.suffix == ".csv":
         return read_ibm_csv(path)
-    configuration = _configuration_of(path)
     raw = path.read_bytes()
+    node, sha256 = _json(path, raw), hashlib.sha256(raw).hexdigest()
+    if is_braket(node):
+        return read_braket_iqm(node, source=path.name, sha256=sha256)
+    configuration = _configuration_of(path)
     return read_ibm(
-        _json(path, raw),
+        node,
         _json(configuration, configuration.read_bytes()) if configuration else None,
         source=path.name,
-        sha256=hashlib.sha256(raw).hexdigest(),
+        sha256=sha256,
     )
 
 
@@ -132,6 +136,8 @@ def _json(path: Path, raw: bytes) -> dict[str, Any]:
     try:
         text = _UNPACK.get(path.suffix, bytes)(raw)
         node = json.loads(text)
+        if isinstance(node, str):  # Braket's client writes JSON inside a JSON string
+            node = json.loads(node)
     except (OSError, EOFError, lzma.LZMAError, ValueError) as error:
         fault = f"File '{path}' is not complete JSON: {error}. Download it again."
         raise CalibrationError(path.name, (fault,)) from error
