@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from qdt_emu.circuit import Structure, Values
 from qdt_emu.engines.engine import Expectations, Plan, Records
-from qdt_emu.engines.mps_program import Compiled, compile_chain, cost, refusal, room_bytes
+from qdt_emu.engines.mps_program import Compiled, compile_chain, cost, room_bytes
 from qdt_emu.engines.mps_run import (
     Account,
     Room,
@@ -26,6 +26,7 @@ from qdt_emu.engines.mps_run import (
     trajectories,
     weakly,
 )
+from qdt_emu.engines.refusals import too_wide
 from qdt_emu.engines.statevector_run import piece, run_threads
 from qdt_emu.engines.unravel import Bound, bind
 from qdt_emu.errors import InputError
@@ -96,7 +97,7 @@ class MPS:
             Seconds within a factor of about 3 upwards: how much work shots share and how many
             Schmidt coefficients are small depends on the values, and is left out.
         """
-        if why := refusal(structure):
+        if why := too_wide(structure):
             return Plan(0.0, 0, refusal=why)
         kept = range(structure.n_qubits) if paulis else ()
         compiled = _compiled(structure, tuple(kept), self.max_bond)

@@ -124,15 +124,3 @@ def room_bytes(compiled: Compiled, dtype: Any) -> int:
     bonds = np.array(compiled.limit, np.int64)
     size = 2 * 2 * int(bonds[:-1] @ bonds[1:]) + 6 * 4 * int(bonds.max(initial=1)) ** 2
     return int(size * np.dtype(dtype).itemsize)
-
-
-def refusal(structure: Structure) -> str:
-    """Return why the engine has no model of an operation, or nothing."""
-    for op in structure.operations:
-        most = 2 if op.kind in (Kind.UNITARY, Kind.PAULI) else 1
-        if len(op.qubits) > most:
-            return (
-                f"An operation of kind {op.kind.name} must act on at most {most} qubit(s), but one "
-                f"acts on {op.qubits}. Decompose it."
-            )
-    return ""

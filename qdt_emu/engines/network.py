@@ -30,6 +30,7 @@ from qdt_emu.engines.network_run import (
 )
 from qdt_emu.engines.network_shots import Shots
 from qdt_emu.engines.network_state import Graph, GraphState
+from qdt_emu.engines.refusals import too_wide
 from qdt_emu.engines.unravel import Bound, Step, bind, program, trajectory
 from qdt_emu.errors import InputError
 from qdt_emu.kernels.randomness import shot_keys
@@ -109,7 +110,7 @@ class Network:
         Error:
             Seconds within a factor of about 3 upwards: light cones of observables are smaller.
         """
-        if refusal := _missing(structure):
+        if refusal := too_wide(structure):
             return Plan(0.0, 0, refusal=refusal)
         graph = graph_of(structure)
         seconds, bonds = growth(graph, _joined(structure), self.max_bond)
@@ -315,15 +316,3 @@ def _joined(structure: Structure) -> list[tuple[int, ...]]:
                 out.append(pair)
             last[pair[0]] = last[pair[1]] = pair
     return out
-
-
-def _missing(structure: Structure) -> str:
-    """Return why the engine has no model of an operation, or nothing."""
-    for op in structure.operations:
-        most = 2 if op.kind in (Kind.UNITARY, Kind.PAULI) else 1
-        if len(op.qubits) > most:
-            return (
-                f"An operation of kind {op.kind.name} must act on at most {most} qubit(s), but one "
-                f"acts on {op.qubits}. Decompose it."
-            )
-    return ""

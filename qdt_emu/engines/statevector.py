@@ -8,8 +8,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from qdt_emu.circuit import Kind, Structure, Values
+from qdt_emu.circuit import Structure, Values
 from qdt_emu.engines.engine import Expectations, Plan, Records
+from qdt_emu.engines.refusals import too_wide
 from qdt_emu.engines.statevector_program import Program, compile_program
 from qdt_emu.engines.statevector_run import (
     Bound,
@@ -86,7 +87,7 @@ class Statevector:
             Seconds within a factor of about 3 upwards: how much work shots share depends on the
             values, and is left out.
         """
-        if refusal := _missing(structure):
+        if refusal := too_wide(structure):
             return Plan(0.0, 0, refusal=refusal)
         if paulis:
             programs = [_compiled(structure, early=True, kept=frozenset(range(structure.n_qubits)))]
@@ -266,15 +267,3 @@ def settings(
     first = np.cumsum([0, *(len(m) for m in members)]).astype(np.int64)
     order = np.array([k for m in members for k in m], np.int64)
     return order, np.array(bases, np.uint8).reshape(-1, paulis.shape[1]), first
-
-
-def _missing(structure: Structure) -> str:
-    """Return why the engine has no model of an operation, or nothing."""
-    for op in structure.operations:
-        most = 2 if op.kind in (Kind.UNITARY, Kind.PAULI) else 1
-        if len(op.qubits) > most:
-            return (
-                f"An operation of kind {op.kind.name} must act on at most {most} qubit(s), but one "
-                f"acts on {op.qubits}. Decompose it."
-            )
-    return ""
