@@ -16,6 +16,7 @@ from qdt_emu.engines.network_density import (
     plan_density,
     prepare_density,
 )
+from qdt_emu.engines.threads import check_threads
 from qdt_emu.errors import InputError, UnsupportedError
 
 _NO_SAMPLES = (
@@ -52,8 +53,7 @@ class DensityNetwork:
             raise InputError(f"`cutoff` must be in [0, 0.1), but is {self.cutoff!r}.")
         if self.picture not in SHARE:
             raise InputError(f"`picture` must be one of {list(SHARE)}, but is {self.picture!r}.")
-        if self.threads is not None and self.threads < 1:
-            raise InputError(f"`threads` must be at least 1 or None, but is {self.threads!r}.")
+        check_threads(self.threads)
 
     @property
     def name(self) -> str:

@@ -1,8 +1,6 @@
 """Density operators and observables of noisy lines, as Pauli-basis matrix product operators."""
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -17,6 +15,7 @@ from qdt_emu.engines.engine import Expectations, Plan, Records
 from qdt_emu.engines.mpo_evolve import Bound, bound, observable, state
 from qdt_emu.engines.mpo_program import Program, bonds, cone, felt, program, recorded
 from qdt_emu.engines.mpo_train import Train
+from qdt_emu.engines.threads import check_threads, each, workers
 from qdt_emu.errors import InputError, UnsupportedError
 
 Floats = NDArray[np.float64]
@@ -79,8 +78,7 @@ class Mpo:
                 f"`picture` must be 'auto', 'schroedinger' or 'heisenberg', but is "
                 f"{self.picture!r}."
             )
-        if self.threads is not None and self.threads < 1:
-            raise InputError(f"`threads` must be at least 1 or None, but is {self.threads!r}.")
+        check_threads(self.threads)
 
     @property
     def name(self) -> str:
@@ -98,7 +96,7 @@ class Mpo:
         prog = program(structure) if paulis else recorded(structure)[0]
         n, every = structure.n_qubits, np.ones(len(prog.moves), bool)
         seconds = self._seconds(prog, every)
-        runs = self._threads() if paulis and self.picture == "heisenberg" else 1
+        runs = workers(self.threads) if paulis and self.picture == "heisenberg" else 1
         if paulis and self.picture == "heisenberg":
             seconds *= -(-paulis // runs)
         _, largest = bonds(prog, every, self.max_bond)
@@ -253,10 +251,7 @@ class Mpo:
     def _pooled(self, work: Callable[[Job], Done], jobs: Sequence[Job]) -> list[Done]:
         """Return the work of each job; one BLAS thread each, because the matrices are small."""
         with threadpool_limits(limits=1, user_api="blas"):
-            if self._threads() == 1:
-                return [work(job) for job in jobs]
-            with ThreadPoolExecutor(self._threads()) as pool:
-                return list(pool.map(work, jobs))
+            return each(work, jobs, workers(self.threads))
 
     def _settings(self, *, coarse: bool) -> tuple[int, float]:
         if not coarse:
@@ -295,9 +290,6 @@ class Mpo:
         except UnsupportedError as refused:
             return str(refused)
         return ""
-
-    def _threads(self) -> int:
-        return self.threads or os.cpu_count() or 1
 
 
 def _stated(apart: Any, dropped: Any, more: Any, rates: tuple[float, float]) -> Any:

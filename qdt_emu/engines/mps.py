@@ -1,6 +1,5 @@
 """Matrix product states: trajectories of many qubits in a row, few of them strongly entangled."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,7 +26,8 @@ from qdt_emu.engines.mps_run import (
     weakly,
 )
 from qdt_emu.engines.refusals import too_wide
-from qdt_emu.engines.statevector_run import piece, run_threads
+from qdt_emu.engines.statevector_run import piece
+from qdt_emu.engines.threads import check_threads, each, workers
 from qdt_emu.engines.unravel import Bound, bind
 from qdt_emu.errors import InputError
 from qdt_emu.kernels.ensemble import Groups
@@ -82,8 +82,7 @@ class MPS:
             raise InputError(
                 f"`precision` must be 'single' or 'double', but is {self.precision!r}."
             )
-        if self.threads is not None and self.threads < 1:
-            raise InputError(f"`threads` must be at least 1 or None, but is {self.threads}.")
+        check_threads(self.threads)
 
     @property
     def name(self) -> str:
@@ -101,7 +100,7 @@ class MPS:
             return Plan(0.0, 0, refusal=why)
         kept = range(structure.n_qubits) if paulis else ()
         compiled = _compiled(structure, tuple(kept), self.max_bond)
-        threads = self._count(shots)
+        threads = workers(self.threads, shots)
         seconds = cost(compiled, paulis) * max(1, shots) / threads
         size = threads * room_bytes(compiled, self._dtype)
         why = ""
@@ -210,7 +209,7 @@ class MPS:
     ) -> NDArray[np.float64]:
         """Run all groups and finish each; return (account, largest bond), shape (groups, 5)."""
         n = len(groups.begin)
-        threads, clbits = self._count(n), compiled.structure.n_clbits
+        threads, clbits = workers(self.threads, n), compiled.structure.n_clbits
         accounts = np.zeros((n, 5))
 
         def work(k: int) -> None:
@@ -220,12 +219,9 @@ class MPS:
                 finish(g, shot, room)
 
         with threadpool_limits(limits=1, user_api="blas"):  # the threads are these
-            run_threads(work, threads)
+            each(work, range(threads), threads)
         return accounts
 
     @property
     def _dtype(self) -> type[np.complexfloating[Any, Any]]:
         return np.complex64 if self.precision == "single" else np.complex128
-
-    def _count(self, trajectories: int) -> int:
-        return max(1, min(self.threads or os.cpu_count() or 1, trajectories))

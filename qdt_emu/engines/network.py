@@ -1,12 +1,10 @@
 """The network engine: a state with the shape of the chip, for a hundred qubits and more."""
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +29,7 @@ from qdt_emu.engines.network_run import (
 from qdt_emu.engines.network_shots import Shots
 from qdt_emu.engines.network_state import Graph, GraphState
 from qdt_emu.engines.refusals import too_wide
+from qdt_emu.engines.threads import check_threads, each, workers
 from qdt_emu.engines.unravel import Bound, Step, bind, program, trajectory
 from qdt_emu.errors import InputError
 from qdt_emu.kernels.randomness import shot_keys
@@ -96,8 +95,7 @@ class Network:
             raise InputError(f"`message_bond` must be at least 1, but is {self.message_bond!r}.")
         if self.device not in (None, "cpu", "gpu"):
             raise InputError(f"`device` must be None, 'cpu' or 'gpu', but is {self.device!r}.")
-        if self.threads is not None and self.threads < 1:
-            raise InputError(f"`threads` must be at least 1 or None, but is {self.threads!r}.")
+        check_threads(self.threads)
 
     @property
     def name(self) -> str:
@@ -182,7 +180,7 @@ class Network:
 
     def workers(self, tasks: int) -> int:
         """Return the number of threads for so many tasks."""
-        return max(1, min(self.threads or os.cpu_count() or 1, tasks))
+        return workers(self.threads, tasks)
 
 
 class _Run:
@@ -220,7 +218,7 @@ class _Run:
             steps = {s: self.steps(s) for s in shots} if self.static else {}
             tasks = [(s, g, steps.get(s, [])) for s in shots for g in self.groups]
             rows = iter(
-                _each(lambda task: self.values(task, cut), tasks, self.engine.workers(len(tasks)))
+                each(lambda task: self.values(task, cut), tasks, self.engine.workers(len(tasks)))
             )
             for _ in shots:
                 row: dict[int, Found] = {}
@@ -248,14 +246,6 @@ class _Run:
         if name is not None:
             self.known[name, pilot, loops] = found
         return found
-
-
-def _each(work: Callable[[Any], U], tasks: Sequence[Any], threads: int) -> list[U]:
-    """Return the results of tasks in order."""
-    if threads == 1:
-        return [work(task) for task in tasks]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(work, tasks))
 
 
 def _summary(found: list[list[Found]]) -> Expectations:

@@ -6,7 +6,6 @@ shrinks what would need wide bonds. In the Schrödinger picture the density oper
 once for all observables. Either way the value is a contraction with one vector per site.
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from qdt_emu.engines.network_state import Array, Graph, GraphState, product_stat
 from qdt_emu.engines.network_trace import Value, value
 from qdt_emu.engines.pauli_program import refusal as refusal_of
 from qdt_emu.engines.refusals import refuse_draws
+from qdt_emu.engines.threads import workers
 from qdt_emu.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -106,9 +106,9 @@ def plan_density(
         around = [float(np.prod([bonds[k] for k in graph.legs[a] if k != edge])) for a in q]
         seconds += MAP + ENTRY * sum(around) * side**2 + CUBE * side**3
         bonds[edge] = min(max_bond, 4 * bonds[edge])
-    workers = max(1, min(threads or os.cpu_count() or 1, paulis))
+    at_once = workers(threads, paulis)
     sizes = [32.0 * float(np.prod([bonds[k] for k in legs])) for legs in graph.legs]
-    size = int(workers * (sum(sizes) + 8 * max(sizes, default=0.0)))
+    size = int(at_once * (sum(sizes) + 8 * max(sizes, default=0.0)))
     refusal = ""
     if size > memory:
         worst = int(np.argmax(sizes))
@@ -118,7 +118,7 @@ def plan_density(
             f"or a smaller `max_bond`."
         )
     cut = any(b >= max_bond for b in bonds)
-    return Plan(seconds * paulis / workers, size, truncation=1.0 if cut else 0.0, refusal=refusal)
+    return Plan(seconds * paulis / at_once, size, truncation=1.0 if cut else 0.0, refusal=refusal)
 
 
 def estimate_density(
@@ -184,7 +184,7 @@ def estimate_density(
 
     with (
         threadpool_limits(limits=1, user_api="blas"),
-        ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool,
+        ThreadPoolExecutor(workers(threads)) as pool,
     ):
         fine = runs(max_bond, range(len(strings)))
         cut = [k for k, found in enumerate(fine) if found.lost > cutoff]

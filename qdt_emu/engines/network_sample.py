@@ -1,7 +1,6 @@
 """Bits drawn from a graph tensor network, each shot with the weight that corrects it."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import NormalDist
 from types import ModuleType
@@ -15,6 +14,7 @@ from qdt_emu.engines.network_rest import Rest, rest, swept
 from qdt_emu.engines.network_state import Array, GraphState
 from qdt_emu.engines.network_sweep import Step
 from qdt_emu.engines.network_views import Views
+from qdt_emu.engines.threads import each
 from qdt_emu.errors import InputError, UnsupportedError
 
 Floats = NDArray[np.float64]
@@ -132,11 +132,7 @@ def draw(
             log_p, lost = _weigh(ready.steps, ready.tensors, bits[:some], finer)
             return bits, log_p - log_q[:some], lost
 
-        if threads == 1 or len(pieces) < 2:
-            found = [work(piece) for piece in pieces]
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                found = list(pool.map(work, pieces))
+        found = each(work, pieces, 1 if len(pieces) < 2 else threads)
     bits, log_ratio, lost = (np.concatenate(x) for x in zip(*found, strict=True))
     return Drawn(np.ascontiguousarray(bits[:, list(qubits)]), log_ratio, lost)
 

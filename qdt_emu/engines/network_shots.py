@@ -1,7 +1,6 @@
 """Records of shots, each drawn from the final state of its own trajectory."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +14,7 @@ from qdt_emu.engines.network_run import Cut, follow, graph_of, zeros
 from qdt_emu.engines.network_sample import certificate, draw
 from qdt_emu.engines.network_state import GraphState
 from qdt_emu.engines.statevector_run import group, piece
+from qdt_emu.engines.threads import each
 from qdt_emu.engines.unravel import Bound, Ending
 from qdt_emu.kernels.ensemble import Groups
 from qdt_emu.kernels.network_records import read_leaf, uniforms
@@ -93,12 +93,8 @@ class Shots:
         if self.device is not None:
             for g, found in enumerate(self._batches(structure, bound, groups)):
                 work(g, found)
-        elif self.threads == 1 or total == 1:
-            for g in range(total):
-                work(g)
         else:
-            with ThreadPoolExecutor(self.threads) as pool:
-                list(pool.map(work, range(total)))
+            each(work, range(total), 1 if total == 1 else self.threads)
 
     def _batches(
         self, structure: Structure, bound: Bound, groups: Groups

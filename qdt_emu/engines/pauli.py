@@ -1,6 +1,5 @@
 """Expectation values by Pauli propagation: any geometry, any number of qubits."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
@@ -16,6 +15,7 @@ from qdt_emu.engines.pauli_error import Ladder, refined, rungs, stated
 from qdt_emu.engines.pauli_program import Program, program, refusal
 from qdt_emu.engines.pauli_run import SMALLEST_ROOM, Cone, Propagated, bytes_per_string, places
 from qdt_emu.engines.refusals import refuse_draws
+from qdt_emu.engines.threads import check_threads, workers
 from qdt_emu.errors import InputError, UnsupportedError
 
 Floats = NDArray[np.float64]
@@ -61,8 +61,7 @@ class Pauli:
             raise InputError(
                 f"`max_terms` must be from {SMALLEST_ROOM} to 2**31 - 1, but is {self.max_terms!r}."
             )
-        if self.threads is not None and self.threads < 1:
-            raise InputError(f"`threads` must be at least 1 or None, but is {self.threads!r}.")
+        check_threads(self.threads)
 
     @property
     def name(self) -> str:
@@ -76,11 +75,11 @@ class Pauli:
         """
         n = structure.n_qubits
         terms = self._room(n)
-        size = bytes_per_string(n) * terms * min(self._threads(), max(4 * paulis, 1))
+        size = bytes_per_string(n) * terms * min(workers(self.threads), max(4 * paulis, 1))
         size += MAP * len(structure.operations)
         # A sum of squares of at most 1 holds at most 1 / threshold^2 strings, usually far fewer.
         likely = min(terms, 10 / self.threshold if self.threshold else terms)
-        strings = -(-max(paulis, 1) // self._threads())
+        strings = -(-max(paulis, 1) // workers(self.threads))
         seconds = strings * len(structure.operations) * (1e-6 + likely * (LOOK + 0.05 * CHANGE))
         exact = self.threshold == 0 and self.max_weight is None
         why = refusal(structure)
@@ -130,7 +129,7 @@ class Pauli:
         polarization = 1 - 2 * np.asarray(values.excited, float)
         ladder = Ladder(maps, polarization, self.max_weight, self.max_terms)
         strings = [ladder.cone(codes) for codes in paulis]
-        with ThreadPoolExecutor(self._threads()) as pool:
+        with ThreadPoolExecutor(workers(self.threads)) as pool:
             if self.tolerance is None or self.threshold == 0:
                 runs = self._fixed(pool, ladder, strings)
             else:
@@ -162,9 +161,6 @@ class Pauli:
     def _room(self, n: int) -> int:
         """Return how many strings are held: never more than twice the number that exist."""
         return min(self.max_terms, places(n))
-
-    def _threads(self) -> int:
-        return self.threads or os.cpu_count() or 1
 
 
 _NO_SAMPLES = (

@@ -4,7 +4,6 @@ Seconds of all engines are of the same two Zen 3 cores; what the choice needs ar
 """
 
 import math
-import os
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +23,6 @@ from qdt_emu.engines.stabilizer_text import write
 from qdt_emu.engines.statevector import MAX_WIDTH, Statevector
 from qdt_emu.engines.statevector_run import Bound, bind, expected_flops, room_bytes
 from qdt_emu.errors import UnsupportedError
-from qdt_emu.kernels.statevector import LANES
 
 DENSITY = Density()
 DENSITY_WIDTH = 16  # qubits at a time; 4^16 numbers are 34 GB
@@ -95,13 +93,13 @@ def statevector(circuit: NoisyCircuit, task: Task) -> Candidate:
         programs = [sampled._compiled(structure, early=True, kept=kept)]  # noqa: SLF001
     peak = min(p.layout.peak for p in programs)
     size = max(room_bytes(p, np.float32, spare=bool(task.strings)) for p in programs)
-    cores = os.cpu_count() or 1
-    bytes_ = size * min(cores, -(-task.shots // LANES)) + task.shots * structure.n_clbits
+    threads = engine.workers(task.shots)
+    bytes_ = size * threads + task.shots * structure.n_clbits
     if peak > MAX_WIDTH or bytes_ > task.memory:
         why = (
-            f"`memory` must hold {min(cores, -(-task.shots // LANES))} x 8 states of {peak} active "
-            f"qubits (at most {MAX_WIDTH}), {bytes_} bytes, but is {task.memory}. Give more "
-            f"memory, fewer threads or a shallower circuit."
+            f"`memory` must hold {threads} x 8 states of {peak} active qubits (at most "
+            f"{MAX_WIDTH}), {bytes_} bytes, but is {task.memory}. Give more memory, fewer threads "
+            f"or a shallower circuit."
         )
         return Candidate(engine, 0.0, bytes_, refusal=why)
     bounds = [bind(p, circuit.values, np.float32) for p in programs]
@@ -113,8 +111,7 @@ def statevector(circuit: NoisyCircuit, task: Task) -> Candidate:
         distinct = 1 + shots * (1.0 if bounds[0].varies.any() else some)
         width = bounds[0].program.layout.widths[-1]
         flops += distinct * SCAN * (task.strings + 1) * 2.0**width
-    threads = min(cores, -(-shots // LANES))
-    seconds = 1e-3 + flops / (sampled.FLOPS * threads) + DRAW * shots
+    seconds = 1e-3 + flops / (sampled.FLOPS * engine.workers(shots)) + DRAW * shots
     stderr = spread / math.sqrt(shots) if task.strings else 0.0
     refusal = ""
     if shots > MOST_TRAJECTORIES:

@@ -1,6 +1,5 @@
 """The statevector engine: exact noisy trajectories, eight at a time on every core."""
 
-import os
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -20,8 +19,8 @@ from qdt_emu.engines.statevector_run import (
     piece,
     room_bytes,
     rooms,
-    run_threads,
 )
+from qdt_emu.engines.threads import check_threads, each, workers
 from qdt_emu.errors import InputError
 from qdt_emu.kernels.randomness import shot_keys
 from qdt_emu.kernels.records import estimate_groups, misread_pairs, sample_groups
@@ -72,8 +71,7 @@ class Statevector:
             raise InputError(
                 f"`precision` must be 'single' or 'double', but is {self.precision!r}."
             )
-        if self.threads is not None and self.threads < 1:
-            raise InputError(f"`threads` must be at least 1 or None, but is {self.threads}.")
+        check_threads(self.threads)
 
     @property
     def name(self) -> str:
@@ -94,7 +92,7 @@ class Statevector:
         else:
             programs = self.prepare(structure).programs(self._real)
         best = min(programs, key=lambda p: p.layout.work)
-        threads = self._count(shots)
+        threads = self.workers(shots)
         scan = 30.0 * (paulis + 1) * 2.0 ** best.layout.widths[-1]
         flops = max(1, shots) * (best.layout.work + scan)
         size = threads * max(room_bytes(p, self._real, spare=paulis > 0) for p in programs)
@@ -148,7 +146,7 @@ class Statevector:
     def _sample_piece(self, bound: Bound, keys: NDArray[np.uint64], bits: NDArray[np.uint8]) -> int:
         """Fill the records of some shots and return the number of trajectories."""
         groups = group(bound, keys)
-        threads = self._count(len(groups.begin))
+        threads = self.workers(len(groups.begin))
         space = rooms(bound.program, groups, self._real, threads, spare=False)
         rows = 1 << bound.program.layout.widths[-1]
         fixed = (bound.blocks, bound.numbers, bound.quiet, groups, bound.program.leaf, rows)
@@ -156,7 +154,7 @@ class Statevector:
         def work(k: int) -> None:
             sample_groups(*fixed, space[k], k, threads, bound.program.qubits, bits)
 
-        run_threads(work, threads)
+        each(work, range(threads), threads)
         return len(groups.begin)
 
     def estimate(
@@ -213,7 +211,7 @@ class Statevector:
     ) -> NDArray[np.float64]:
         """Return the value of every string in every group, shape (groups, m)."""
         found = np.zeros((len(groups.begin), len(paulis)))
-        threads = self._count(len(groups.begin))
+        threads = self.workers(len(groups.begin))
         space = rooms(bound.program, groups, self._real, threads, spare=True)
         layout = bound.program.layout
         fixed = (bound.blocks, bound.numbers, bound.quiet, groups, np.array(layout.final, np.int64))
@@ -223,17 +221,16 @@ class Statevector:
             rows, clbits = 1 << layout.widths[-1], bound.program.clbits
             estimate_groups(*fixed, rows, *strings, space[k], k, threads, clbits, found)
 
-        run_threads(work, threads)
+        each(work, range(threads), threads)
         return found
 
     @property
     def _real(self) -> type[np.floating[Any]]:
         return np.float32 if self.precision == "single" else np.float64
 
-    def _count(self, trajectories: int) -> int:
-        """Return the number of threads for so many trajectories."""
-        most = self.threads or os.cpu_count() or 1
-        return max(1, min(most, -(-trajectories // LANES)))
+    def workers(self, trajectories: int) -> int:
+        """Return the number of threads for so many trajectories, which run eight at a time."""
+        return workers(self.threads, -(-trajectories // LANES))
 
 
 def settings(

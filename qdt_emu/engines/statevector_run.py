@@ -1,7 +1,5 @@
 """One run of a compiled circuit: random events, groups of equal shots, threads."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,12 +146,3 @@ def room_bytes(program: Program, real: type[np.floating[Any]], *, spare: bool) -
     copies = 2 if spare or layout.shrinks else 1
     size = copies * 2 * LANES * np.dtype(real).itemsize
     return int(size * ((1 << trunk) + (1 << layout.peak)))
-
-
-def run_threads(work: Callable[[int], None], count: int) -> None:
-    """Call `work(0)` .. `work(count - 1)`, each on a thread of its own."""
-    if count == 1:
-        work(0)
-        return
-    with ThreadPoolExecutor(count) as pool:
-        list(pool.map(work, range(count)))
