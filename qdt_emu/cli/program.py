@@ -14,6 +14,7 @@ from qdt_emu.cli.compare import compare
 from qdt_emu.cli.console import plain
 from qdt_emu.cli.devices import devices, import_, inspect
 from qdt_emu.cli.explain import bench, explain
+from qdt_emu.cli.layers import layers
 from qdt_emu.cli.plan import plan
 from qdt_emu.cli.run import estimate, run
 from qdt_emu.errors import QdtError
@@ -35,6 +36,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "import": import_,
     "compare": compare,
     "explain": explain,
+    "layers": layers,
     "bench": bench,
 }
 for _name, _verb in VERBS.items():

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from qdt_emu import Calibration, Counts, cli, read_calibration
+from qdt_emu import Calibration, Counts, read_calibration
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 BELL = 'OPENQASM 2.0; include "qelib1.inc"; qreg q[2]; creg c[2]; h q[0]; cx q[0],q[1];'
 LAYOUT = ["--layout", "0,1", "--device", "ibmq_lima"]
 
@@ -22,21 +22,6 @@ def bell(tmp_path):
     path = tmp_path / "bell.qasm"
     path.write_text(BELL + " measure q -> c;")
     return str(path)
-
-
-@pytest.fixture
-def qdt(monkeypatch, capsys):
-    """Run `qdt` in this process: (exit code, standard output, standard error)."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["qdt", *map(str, arguments)])
-        monkeypatch.setattr(signal, "signal", lambda *_: None)
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        out = capsys.readouterr()
-        return stop.value.code or 0, out.out, out.err
-
-    return run
 
 
 def test_run_without_a_circuit_runs_the_bundled_one_on_the_bundled_processor(qdt):
