@@ -25,6 +25,7 @@ from qdt_emu.engines.mps_run import (
     trajectories,
     weakly,
 )
+from qdt_emu.engines.paired_readout import misread_paired
 from qdt_emu.engines.refusals import too_wide
 from qdt_emu.engines.statevector_run import piece
 from qdt_emu.engines.threads import check_threads, each, workers
@@ -33,10 +34,8 @@ from qdt_emu.errors import InputError
 from qdt_emu.kernels.ensemble import Groups
 from qdt_emu.kernels.mps_run import Circuit
 from qdt_emu.kernels.randomness import shot_keys
-from qdt_emu.kernels.records import misread_pairs
 from qdt_emu.kernels.trajectory import Shot
 
-PAIR_ITEM = 1 << 41
 CROWDED = 0.2
 """Share of steps on full bonds from which less entanglement is worth more than shared work."""
 
@@ -141,10 +140,7 @@ class MPS:
 
             accounts = self._run(state, fixed, groups, finish)
             account = account.plus(accounts, np.diff(groups.start))
-        if structure.paired_readout:
-            pairs = np.array(structure.paired_readout, np.int64)
-            confusion = np.ascontiguousarray(values.pair_confusion, np.float64)
-            misread_pairs(bits, shot_keys(np.uint64(seed), 0, shots), pairs, confusion, PAIR_ITEM)
+        misread_paired(bits, structure, values, seed)
         return Records(bits, truncation=account.likely, details=account.details())
 
     def estimate(

@@ -13,17 +13,16 @@ from qdt_emu.engines.network_batch_state import pack, unpack
 from qdt_emu.engines.network_run import Cut, follow, graph_of, zeros
 from qdt_emu.engines.network_sample import certificate, draw
 from qdt_emu.engines.network_state import GraphState
+from qdt_emu.engines.paired_readout import misread_paired
 from qdt_emu.engines.statevector_run import group, piece
 from qdt_emu.engines.threads import each
 from qdt_emu.engines.unravel import Bound, Ending
 from qdt_emu.kernels.ensemble import Groups
 from qdt_emu.kernels.network_records import read_leaf, uniforms
 from qdt_emu.kernels.randomness import shot_keys
-from qdt_emu.kernels.records import misread_pairs
 
-PAIR_ITEM = 1 << 41
 DRAW_ITEM = 1 << 42
-"""Items of random numbers that belong to no operation; circuits are shorter."""
+"""Item of random numbers that belong to no operation; circuits are shorter."""
 AHEAD = 32  # trajectories evolved before their shots are drawn; on a device, together
 
 
@@ -56,10 +55,7 @@ class Shots:
             groups = group(bound.run, keys)
             count += len(groups.begin)
             self._piece(structure, bound, groups, bits[part], ratios[part], lost[part])
-        if structure.paired_readout:
-            pairs = np.array(structure.paired_readout, np.int64)
-            confusion = np.ascontiguousarray(values.pair_confusion, np.float64)
-            misread_pairs(bits, shot_keys(np.uint64(seed), 0, shots), pairs, confusion, PAIR_ITEM)
+        misread_paired(bits, structure, values, seed)
         return Records(bits, *_account(ratios, lost, count))
 
     def _piece(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from qdt_emu.circuit import Structure, Values
 from qdt_emu.engines.engine import Expectations, Plan, Records
+from qdt_emu.engines.paired_readout import misread_paired
 from qdt_emu.engines.refusals import too_wide
 from qdt_emu.engines.statevector_program import Program, compile_program
 from qdt_emu.engines.statevector_run import (
@@ -23,11 +24,10 @@ from qdt_emu.engines.statevector_run import (
 from qdt_emu.engines.threads import check_threads, each, workers
 from qdt_emu.errors import InputError
 from qdt_emu.kernels.randomness import shot_keys
-from qdt_emu.kernels.records import estimate_groups, misread_pairs, sample_groups
+from qdt_emu.kernels.records import estimate_groups, sample_groups
 from qdt_emu.kernels.statevector import LANES
 
 FLOPS = 3e10  # per second and thread, 4x4 passes over eight states with bookkeeping, one Zen 3 core
-PAIR_ITEM = 1 << 41
 MAX_WIDTH = 30  # active qubits
 LATE_BYTES = 1 << 30  # scratch space that sharing a wide final state may take
 
@@ -135,10 +135,7 @@ class Statevector:
         for first in range(0, shots, size):
             keys = shot_keys(np.uint64(seed), first, min(size, shots - first))
             trajectories += self._sample_piece(bound, keys, bits[first : first + size])
-        if structure.paired_readout:
-            pairs = np.array(structure.paired_readout, np.int64)
-            confusion = np.ascontiguousarray(values.pair_confusion, np.float64)
-            misread_pairs(bits, shot_keys(np.uint64(seed), 0, shots), pairs, confusion, PAIR_ITEM)
+        misread_paired(bits, structure, values, seed)
         return Records(
             bits, details={"trajectories": trajectories, "width": bound.program.layout.peak}
         )
