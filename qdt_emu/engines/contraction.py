@@ -21,7 +21,7 @@ from qdt_emu.engines.contraction_network import (
 )
 from qdt_emu.engines.contraction_path import Path, contract, search
 from qdt_emu.engines.engine import Expectations, Plan, Records
-from qdt_emu.engines.refusals import drawn, draws, refuse_draws
+from qdt_emu.engines.refusals import checked_codes, drawn, draws, refuse_draws
 from qdt_emu.errors import InputError, UnsupportedError
 
 Array = Any
@@ -171,7 +171,7 @@ class Contraction:
             UnsupportedError: A string costs more than `max_flops` or `max_bytes`, with the
                 numbers, before any is computed; or the circuit has no network.
         """
-        codes = _checked(state, paulis)
+        codes = checked_codes(paulis, state.n_qubits)
         refuse_draws(draws(state), values, "contraction")
         rows = [tuple(row) for row in codes.tolist()]
         networks = {row: observable(state, row) for row in rows if any(row)}
@@ -239,7 +239,7 @@ def expectation(
         Rounding. NaN where values break a zero of `like` by more than 1e-9, or hold leakage or a
         random detuning: under `jit` nothing can be refused.
     """
-    codes = _checked(structure, paulis)
+    codes = checked_codes(paulis, structure.n_qubits)
     rows = tuple(tuple(row) for row in codes.tolist())
 
     @lru_cache(maxsize=8)
@@ -307,13 +307,3 @@ def _value(reduced: Reduced, path: Path, entries: Array) -> Array:
     if reduced.zero:
         return 0.0 * entries[0]
     return entries[reduced.factors].prod() * contract(path, reduced.tensors(entries))
-
-
-def _checked(structure: Structure, paulis: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    codes = np.asarray(paulis)
-    if codes.ndim != 2 or codes.shape[1] != structure.n_qubits or np.any(codes > 3):
-        raise InputError(
-            f"`paulis` must have shape (m, {structure.n_qubits}) and codes 0..3, but it has shape "
-            f"{codes.shape}. Give one code per qubit."
-        )
-    return codes.astype(np.uint8)

@@ -13,7 +13,8 @@ from qdt_emu.engines.density_jax import expectation, probabilities_jax
 from qdt_emu.engines.density_order import Axes
 from qdt_emu.engines.density_run import Kept, Program, merged, program, run
 from qdt_emu.engines.engine import Expectations, Plan, Records
-from qdt_emu.errors import InputError, UnsupportedError
+from qdt_emu.engines.refusals import checked_codes
+from qdt_emu.errors import UnsupportedError
 
 Floats = NDArray[np.float64]
 
@@ -228,11 +229,7 @@ class Density:
     ) -> Expectations:
         """Return exact expectation values; one run serves all strings."""
         n = state.structure.n_qubits
-        if paulis.ndim != 2 or paulis.shape[1] != n or np.any(paulis > 3):
-            raise InputError(
-                f"`paulis` must have shape (m, {n}) and codes 0..3, but it has shape "
-                f"{paulis.shape}. Give one code per qubit."
-            )
+        checked_codes(paulis, n)
         if self.backend == "jax":
             self._refuse_draws(state, values)
             f = expectation(state.structure, precision=self.precision, device=self.device)

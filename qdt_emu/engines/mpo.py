@@ -15,6 +15,7 @@ from qdt_emu.engines.engine import Expectations, Plan, Records
 from qdt_emu.engines.mpo_evolve import Bound, bound, observable, state
 from qdt_emu.engines.mpo_program import Program, bonds, cone, felt, program, recorded
 from qdt_emu.engines.mpo_train import Train
+from qdt_emu.engines.refusals import checked_codes
 from qdt_emu.engines.threads import check_threads, each, workers
 from qdt_emu.errors import InputError, UnsupportedError
 
@@ -173,12 +174,7 @@ class Mpo:
             noisy random circuits and is typically 10 to 30 times too large. A string whose light
             cone no cut has touched has a bound of 0, rigorously.
         """
-        n = state.structure.n_qubits
-        if paulis.ndim != 2 or paulis.shape[1] != n or np.any(paulis > 3):
-            raise InputError(
-                f"`paulis` must have shape (m, {n}) and codes 0..3, but it has shape "
-                f"{paulis.shape}. Give one code per qubit."
-            )
+        paulis = checked_codes(paulis, state.structure.n_qubits)
         prog = state.program
         run = bound(prog, values)
         codes = paulis[:, np.argsort(prog.final)]

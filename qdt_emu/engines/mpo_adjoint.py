@@ -23,8 +23,7 @@ from qdt_emu.engines.mpo_evolve import Bound, observable, state, with_matrices
 from qdt_emu.engines.mpo_measure import ROOT
 from qdt_emu.engines.mpo_program import ONE, SWAP, Program, program
 from qdt_emu.engines.mpo_train import Train
-from qdt_emu.engines.refusals import drawn
-from qdt_emu.errors import InputError
+from qdt_emu.engines.refusals import checked_codes, drawn
 
 Array = Any
 Floats = NDArray[np.float64]
@@ -53,14 +52,9 @@ def expectation(
     Raises:
         UnsupportedError: An operation depends on measured bits.
     """
-    codes = np.asarray(paulis)
-    if codes.ndim != 2 or codes.shape[1] != structure.n_qubits or np.any(codes > 3):
-        raise InputError(
-            f"`paulis` must have shape (m, {structure.n_qubits}) and codes 0..3, but it has shape "
-            f"{codes.shape}. Give one code per qubit."
-        )
+    codes = checked_codes(paulis, structure.n_qubits)
     prog = program(structure)
-    core = _core(prog, codes.astype(np.uint8), max_bond, cutoff)
+    core = _core(prog, codes, max_bond, cutoff)
 
     def value(values: Values, readout: Array) -> Array:
         with jax.enable_x64(True):

@@ -28,7 +28,7 @@ from qdt_emu.engines.network_run import (
 )
 from qdt_emu.engines.network_shots import Shots
 from qdt_emu.engines.network_state import Graph, GraphState
-from qdt_emu.engines.refusals import too_wide
+from qdt_emu.engines.refusals import checked_codes, too_wide
 from qdt_emu.engines.threads import check_threads, each, workers
 from qdt_emu.engines.unravel import Bound, Step, bind, program, trajectory
 from qdt_emu.errors import InputError
@@ -273,13 +273,7 @@ def _strings(
     structure: Structure, paulis: NDArray[np.uint8], readout: Floats
 ) -> list[dict[int, Matrix]]:
     """Return the measured operators of each string, by qubit."""
-    codes = np.asarray(paulis)
-    n = structure.n_qubits
-    if codes.ndim != 2 or codes.shape[1] != n or np.any(codes > 3):
-        raise InputError(
-            f"`paulis` must have shape (m, {n}) and codes 0..3, but it has shape {codes.shape}. "
-            f"Give one code per qubit."
-        )
+    codes = checked_codes(paulis, structure.n_qubits)
     return [
         {
             int(q): readout[q, 0] * PAULIS[row[q]] + readout[q, 1] * PAULIS[0]

@@ -25,7 +25,7 @@ from qdt_emu.engines.network_evolve import factor as product_factors
 from qdt_emu.engines.network_state import Array, Graph, GraphState, product_state
 from qdt_emu.engines.network_trace import Value, value
 from qdt_emu.engines.pauli_program import refusal as refusal_of
-from qdt_emu.engines.refusals import refuse_draws
+from qdt_emu.engines.refusals import checked_codes, refuse_draws
 from qdt_emu.engines.threads import workers
 from qdt_emu.errors import InputError
 
@@ -158,12 +158,8 @@ def estimate_density(
         For each string and two-qubit map on sites of degree z, rank r (4 for ECR, CZ and their
         noise, up to 16): 8 (4 D)**2 D**(z - 1) + 30 (r D)**3 flops.
     """
-    graph, n = state.graph, state.graph.n
-    if paulis.ndim != 2 or paulis.shape[1] != n or np.any(paulis > 3):
-        raise InputError(
-            f"`paulis` must have shape (m, {n}) and codes 0..3, but it has shape {paulis.shape}. "
-            f"Give one code per qubit."
-        )
+    graph = state.graph
+    paulis = checked_codes(paulis, state.graph.n)
     if picture not in SHARE:
         raise InputError(f"`picture` must be one of {list(SHARE)}, but is {picture!r}.")
     if max_bond < 2:

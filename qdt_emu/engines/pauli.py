@@ -14,7 +14,7 @@ from qdt_emu.engines.pauli_bind import bind
 from qdt_emu.engines.pauli_error import Ladder, refined, rungs, stated
 from qdt_emu.engines.pauli_program import Program, program, refusal
 from qdt_emu.engines.pauli_run import SMALLEST_ROOM, Cone, Propagated, bytes_per_string, places
-from qdt_emu.engines.refusals import refuse_draws
+from qdt_emu.engines.refusals import checked_codes, refuse_draws
 from qdt_emu.engines.threads import check_threads, workers
 from qdt_emu.errors import InputError, UnsupportedError
 
@@ -118,12 +118,7 @@ class Pauli:
             thresholds, and never more than the sum of all that was dropped, which is rigorous. It
             covers the true error of at least 95 % of noisy random circuits.
         """
-        n = state.n_qubits
-        if paulis.ndim != 2 or paulis.shape[1] != n or np.any(paulis > 3):
-            raise InputError(
-                f"`paulis` must have shape (m, {n}) and codes 0..3, but it has shape "
-                f"{paulis.shape}. Give one code per qubit."
-            )
+        paulis = checked_codes(paulis, state.n_qubits)
         refuse_draws(state.draws, values, "pauli")
         maps = bind(state, values, np.asarray(readout, float))
         polarization = 1 - 2 * np.asarray(values.excited, float)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qdt_emu.circuit import Kind, Structure, Values
-from qdt_emu.errors import UnsupportedError
+from qdt_emu.errors import InputError, UnsupportedError
 
 Array = Any
 
@@ -79,3 +79,18 @@ def too_wide(structure: Structure) -> str:
                 f"acts on {op.qubits}. Decompose it."
             )
     return ""
+
+
+def checked_codes(paulis: NDArray[np.uint8], n_qubits: int) -> NDArray[np.uint8]:
+    """Return Pauli strings as codes of one byte.
+
+    Raises:
+        InputError: They are not of shape (m, n_qubits) with codes 0..3.
+    """
+    codes = np.asarray(paulis)
+    if codes.ndim != 2 or codes.shape[1] != n_qubits or np.any(codes > 3):
+        raise InputError(
+            f"`paulis` must have shape (m, {n_qubits}) and codes 0..3, but it has shape "
+            f"{codes.shape}. Give one code per qubit."
+        )
+    return codes.astype(np.uint8, copy=False)
