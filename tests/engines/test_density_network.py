@@ -1,4 +1,4 @@
-"""The engine 'density_network': the contract around `estimate_density`."""
+"""The engine 'density_network': its contract."""
 
 import numpy as np
 import pytest

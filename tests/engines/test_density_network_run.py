@@ -7,13 +7,8 @@ import pytest
 
 from qdt_emu.circuit import Condition, Kind, Operation, Structure, Values
 from qdt_emu.engines.density import Density
-from qdt_emu.engines.network_density import (
-    estimate_density,
-    evolve_maps,
-    factors,
-    plan_density,
-    prepare_density,
-)
+from qdt_emu.engines.density_network import DensityNetwork
+from qdt_emu.engines.density_network_run import evolve_maps, factors
 from qdt_emu.engines.network_state import Graph, GraphState
 from qdt_emu.engines.network_trace import messages, value
 from qdt_emu.engines.pauli import Pauli
@@ -36,6 +31,12 @@ def restricted(c, n):
     return structure, values, c.paulis[:, :n], c.readout[:n]
 
 
+def estimate_density(structure, values, paulis, readout, **settings):
+    engine = DensityNetwork(**settings)
+    state = engine.prepare(structure)
+    return engine.estimate(state, values, paulis, readout, shots=1, seed=0)
+
+
 def exact(structure, values, paulis, readout):
     engine = Density()
     return engine.estimate(
@@ -49,9 +50,7 @@ def test_trees_without_a_cut_are_exact(picture, lattice, n):
     for seed in range(2):
         args = restricted(case(seed, lattice=lattice), n)
         structure, *numbers = args
-        found = estimate_density(
-            prepare_density(structure), *numbers, max_bond=512, cutoff=1e-12, picture=picture
-        )
+        found = estimate_density(structure, *numbers, max_bond=512, cutoff=1e-12, picture=picture)
         assert np.allclose(found.values, exact(*args), rtol=0, atol=1e-8)
         assert found.truncation < 1e-6
 
@@ -64,7 +63,7 @@ def test_bounds_cover_the_truth(picture, lattice):
         c = case(seed, lattice=lattice)
         want = exact(c.structure, c.values, c.paulis, c.readout)
         found = estimate_density(
-            prepare_density(c.structure), c.values, c.paulis, c.readout, max_bond=8, picture=picture
+            c.structure, c.values, c.paulis, c.readout, max_bond=8, picture=picture
         )
         assert np.all(np.abs(found.values - want) <= found.bounds + 1e-9), c.label
 
@@ -77,7 +76,7 @@ def test_bounds_cover_the_truth_in_200_circuits(picture, bond):
     for seed in range(200):
         c, want = truth(seed)
         found = estimate_density(
-            prepare_density(c.structure),
+            c.structure,
             *(c.values, c.paulis, c.readout),
             max_bond=bond,
             picture=picture,
@@ -93,9 +92,7 @@ def test_wider_bonds_are_closer():
         c = case(seed, lattice="chain")
         want = exact(c.structure, c.values, c.paulis, c.readout)
         for bond, rows in errors.items():
-            found = estimate_density(
-                prepare_density(c.structure), c.values, c.paulis, c.readout, max_bond=bond
-            )
+            found = estimate_density(c.structure, c.values, c.paulis, c.readout, max_bond=bond)
             rows.append(np.abs(found.values - want).sum())
     total = [sum(rows) for rows in errors.values()]
     assert total[0] > total[1] > total[2] > total[3]
@@ -108,16 +105,14 @@ EXACT = [0.76484218728449, 0.58498357145012, 0.63310681221713, 0.61885379183688,
 @pytest.mark.parametrize("steps", range(1, 6))
 def test_127_qubits_without_noise(steps):
     structure = ising.structure(steps)
-    found = estimate_density(
-        prepare_density(structure), ising.values(0.7), ising.codes("Z62"), PERFECT, max_bond=32
-    )
+    found = estimate_density(structure, ising.values(0.7), ising.codes("Z62"), PERFECT, max_bond=32)
     assert abs(found.values[0] - EXACT[steps - 1]) < 1e-6
     assert abs(found.values[0] - EXACT[steps - 1]) <= found.bounds[0] + 1e-9
 
 
 def test_signs_at_half_pi_need_no_bonds():
     found = estimate_density(
-        prepare_density(ising.structure(5)),
+        ising.structure(5),
         ising.values(np.pi / 2),
         ising.codes(ising.W10, ising.W17),
         PERFECT,
@@ -131,7 +126,7 @@ def test_signs_at_half_pi_need_no_bonds():
 def test_127_noisy_qubits_agree_with_pauli_propagation(steps, threshold):
     structure = ising.structure(steps, noise=Kind.PAULI)
     values, z62 = ising.values(0.589, damping=0.97), ising.codes("Z62")
-    found = estimate_density(prepare_density(structure), values, z62, PERFECT, max_bond=32)
+    found = estimate_density(structure, values, z62, PERFECT, max_bond=32)
     engine = Pauli(threshold)
     other = engine.estimate(engine.prepare(structure), values, z62, PERFECT, shots=1, seed=0)
     assert abs(found.values[0] - other.values[0]) <= found.bounds[0] + other.truncation
@@ -141,7 +136,7 @@ def test_127_noisy_qubits_agree_with_pauli_propagation(steps, threshold):
 def test_depolarising_shrinks_z_once_per_step():
     structure = ising.structure(20, noise=Kind.PAULI)
     found = estimate_density(
-        prepare_density(structure),
+        structure,
         ising.values(0.0, damping=0.97),
         ising.codes("Z0", "Z62", "Z1 Z2"),
         PERFECT,
@@ -164,9 +159,7 @@ def test_what_a_reset_forgets_is_zero(picture):
     )
     structure = Structure(tuple(ops), 2, 0, (0, 1))
     paulis = np.array([[1, 0], [1, 3], [3, 0], [0, 0], [2, 2]], np.uint8)
-    found = estimate_density(
-        prepare_density(structure), values, paulis, PERFECT[:2], picture=picture
-    )
+    found = estimate_density(structure, values, paulis, PERFECT[:2], picture=picture)
     assert np.allclose(found.values, [0, 0, 0.8, 1, 0], rtol=0, atol=1e-12)
 
 
@@ -174,7 +167,7 @@ def test_results_do_not_depend_on_threads():
     c = case(3)
     one, four = (
         estimate_density(
-            prepare_density(c.structure),
+            c.structure,
             *(c.values, c.paulis, c.readout),
             max_bond=8,
             threads=threads,
@@ -244,26 +237,25 @@ def test_nothing_is_left_of_a_zero_operator():
 
 def test_plan_grows_with_the_bond_and_refuses_what_does_not_fit():
     structure = ising.structure(6, noise=Kind.PAULI)
-    ask = {"paulis": 1, "memory": 2**33}
-    small, large = (plan_density(structure, max_bond=b, **ask) for b in (4, 32))
+    ask = {"shots": 1, "paulis": 1, "memory": 2**33}
+    small, large = (DensityNetwork(max_bond=b).plan(structure, **ask) for b in (4, 32))
     assert small.seconds < large.seconds < 60
     assert small.bytes < large.bytes
     assert not large.refusal
-    assert "qubit" in plan_density(structure, max_bond=512, **ask).refusal
-    assert plan_density(ising.structure(0), **ask).truncation == 0
+    assert "qubit" in DensityNetwork(max_bond=512).plan(structure, **ask).refusal
+    assert DensityNetwork().plan(ising.structure(0), **ask).truncation == 0
 
 
 def test_refusals():
     c = case(1)
-    state = prepare_density(c.structure)
-    args = (c.values, c.paulis, c.readout)
+    args = (c.structure, c.values, c.paulis, c.readout)
     with pytest.raises(InputError, match="`picture`"):
-        estimate_density(state, *args, picture="dirac")
+        estimate_density(*args, picture="dirac")
     with pytest.raises(InputError, match="`max_bond`"):
-        estimate_density(state, *args, max_bond=1)
+        estimate_density(*args, max_bond=1)
     with pytest.raises(InputError, match="`paulis`"):
-        estimate_density(state, c.values, c.paulis[:, :3], c.readout)
+        estimate_density(c.structure, c.values, c.paulis[:, :3], c.readout)
     first = c.structure.operations[0]
     tested = replace(first, conditions=(Condition((0,), 1),))
     with pytest.raises(UnsupportedError, match="depends on clbit 0"):
-        prepare_density(replace(c.structure, operations=(tested,), n_clbits=1))
+        DensityNetwork().prepare(replace(c.structure, operations=(tested,), n_clbits=1))
