@@ -61,7 +61,7 @@ def evolve(
             in double precision and 7e-4 in single precision.
 
     Error:
-        As `network_evolve.evolve` and `regauge`, but for Schmidt coefficients below the cutoff.
+        As `network_evolve.evolve` and `Work.settle`, but for Schmidt coefficients below the cutoff.
 
     Cost:
         For each gate on sites of degree z at padded bond D, physical dimension d, rank r: 16
@@ -213,7 +213,7 @@ def _settle(batch: Batch, plan: Layout, sites: list[tuple[int, int]], cutoff: fl
     """Return the batch in Vidal gauge again, after operators on one site of each of some copies.
 
     Goes outwards from the sites as far as the change reaches, edge by edge in each copy, as
-    `network_evolve.regauge` does.
+    `network_evolve.Work.settle` does.
     """
     graph, d = batch.graph, batch.stacks[0].shape[-1]
     size = full_room(plan, batch.copies)

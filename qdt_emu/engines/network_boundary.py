@@ -3,13 +3,11 @@
 One tensor (shots, left, bond, right) stands for each bond that joins swept and unswept sites. The
 matrix product has a centre: tensors left of it are isometries from the left, those right of it
 from the right, so that the squared norm of the centre is that of the whole. All shots are worked on
-at once. Everything is written for an array namespace `xp`, NumPy or jax.numpy; with JAX all shapes
-are fixed by the bonds' dimensions and the largest rank.
+at once.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -31,12 +29,10 @@ class Cut:
     Attributes:
         rank: Largest bond.
         cutoff: Share of the squared norm that one cut may leave out.
-        xp: Array namespace.
     """
 
     rank: int
     cutoff: float
-    xp: ModuleType = np
 
 
 class Boundary:
@@ -52,7 +48,7 @@ class Boundary:
         self.cut, self.shots, self.dtype = cut, shots, dtype
         self.line: list[Array] = []
         self.centre = 0
-        self.lost = cut.xp.zeros(shots)
+        self.lost = np.zeros(shots)
 
     def open(self, step: Step) -> Array:
         """Return the tensors on a step's inner bonds as one, (shots, left, bonds, right)."""
@@ -60,7 +56,7 @@ class Boundary:
             self._swap(place)
         count = len(step.inner)
         if not count:
-            return self.cut.xp.ones((self.shots, 1, 1, 1), self.dtype)
+            return np.ones((self.shots, 1, 1, 1), self.dtype)
         self._move(step.first, step.first + count - 1)
         return self._joined(step.first, count)
 
@@ -126,7 +122,7 @@ def split(theta: Array, dims: tuple[int, ...], cut: Cut) -> tuple[list[Array], A
     The last tensor is the centre. Without bonds there is no tensor.
     """
     found = []
-    lost = cut.xp.zeros(len(theta))
+    lost = np.zeros(len(theta))
     for dim in dims[:-1]:
         shots, left, _, right = theta.shape
         q, r, share = factor(theta.reshape(shots, left * dim, -1), cut)
@@ -155,7 +151,7 @@ def factor(matrix: Array, cut: Cut) -> tuple[Array, Array, Array]:
     """Return q (shots, a, r) with orthonormal columns, r (shots, r, b) and the shares left out.
 
     q r is the matrix cut to its largest singular values; columns of q that a shot does not need are
-    0. With NumPy the rank is the largest that a shot needs, with JAX the largest there may be.
+    0. The rank is the largest that a shot needs.
 
     Args:
         matrix: Shape (shots, a, b).
@@ -170,15 +166,14 @@ def factor(matrix: Array, cut: Cut) -> tuple[Array, Array, Array]:
     Source:
         Halko, Martinsson and Tropp, SIAM Rev. 53, 217 (2011), algorithm 4.4.
     """
-    xp = cut.xp
     adjoint = matrix.conj().swapaxes(1, 2)
-    total = xp.maximum(_squares(matrix), 1e-300)
+    total = np.maximum(_squares(matrix), 1e-300)
     a, b = matrix.shape[1:]
     base = None
-    wide = NARROW if xp is np else cut.rank + SPARE
+    wide = NARROW
     while min(a, b) > 2 * wide:
-        sketch = matrix @ xp.asarray(_sketch(b, wide), matrix.dtype)
-        base, _ = xp.linalg.qr(matrix @ (adjoint @ sketch))
+        sketch = matrix @ np.asarray(_sketch(b, wide), matrix.dtype)
+        base, _ = np.linalg.qr(matrix @ (adjoint @ sketch))
         inside = base.conj().swapaxes(1, 2) @ matrix
         if (
             wide >= cut.rank + SPARE
@@ -189,20 +184,20 @@ def factor(matrix: Array, cut: Cut) -> tuple[Array, Array, Array]:
             break
         base, wide = None, 2 * wide
     if a <= b:
-        values, left = xp.linalg.eigh(matrix @ adjoint)
+        values, left = np.linalg.eigh(matrix @ adjoint)
         keep = _kept(values, total, cut)
         left = left[:, :, -keep.shape[1] :] * keep[:, None, :]
         right = left.conj().swapaxes(1, 2) @ matrix
     else:
-        values, back = xp.linalg.eigh(adjoint @ matrix)
+        values, back = np.linalg.eigh(adjoint @ matrix)
         keep = _kept(values, total, cut)
         # A shot of vanishing amplitude has only zeros; the root must not underflow with it.
-        sizes = xp.sqrt(xp.maximum(values[:, -keep.shape[1] :], TINY * total[:, None]))
-        sizes = xp.maximum(sizes, SMALLEST)
+        sizes = np.sqrt(np.maximum(values[:, -keep.shape[1] :], TINY * total[:, None]))
+        sizes = np.maximum(sizes, SMALLEST)
         back = back[:, :, -keep.shape[1] :]
         left = matrix @ (back * (keep / sizes)[:, None, :])
         right = (keep * sizes)[:, :, None] * back.conj().swapaxes(1, 2)
-    lost = xp.maximum(1 - _squares(right) / total, 0.0)
+    lost = np.maximum(1 - _squares(right) / total, 0.0)
     return left if base is None else base @ left, right, lost
 
 
@@ -220,13 +215,11 @@ def _kept(values: Array, total: Array, cut: Cut) -> Array:
         total: Squared norms including what is not among the values, shape (shots,).
         cut: Largest rank and cutoff.
     """
-    xp = cut.xp
-    values = xp.maximum(values, 0.0)
-    before = xp.cumsum(values, axis=1) + xp.maximum(total - values.sum(axis=1), 0.0)[:, None]
+    values = np.maximum(values, 0.0)
+    before = np.cumsum(values, axis=1) + np.maximum(total - values.sum(axis=1), 0.0)[:, None]
     keep = (before > cut.cutoff * total[:, None]) & (values > TINY * total[:, None])
     rank = min(cut.rank, values.shape[1])
-    if xp is np:
-        rank = max(1, min(rank, int(keep.sum(axis=1).max())))
+    rank = max(1, min(rank, int(keep.sum(axis=1).max())))
     return keep[:, -rank:].astype(values.dtype)
 
 

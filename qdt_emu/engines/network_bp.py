@@ -1,14 +1,11 @@
 """Belief propagation: what each side of a bond looks like from the other."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
-from math import log
 
 import numpy as np
 
 from qdt_emu.engines.network_state import Array, Graph, GraphState
-
-TINY = 1e-15  # share of a message's trace below which a direction counts as empty
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,77 +152,3 @@ def value(tensor: Array, inside: list[Array], operator: Array | None = None) -> 
     if operator is not None:
         ket = ket @ operator.T
     return complex(np.vdot(tensor, ket))
-
-
-def to_vidal(state: GraphState, messages: Messages, *, cutoff: float = 1e-12) -> GraphState:
-    """Return the same state in the gauge where all messages are the identity.
-
-    Args:
-        state: Any gauge.
-        messages: Its fixed point.
-        cutoff: Schmidt coefficients below this ratio to the largest are dropped.
-
-    Error:
-        The state is the same up to `cutoff`.
-
-    Source:
-        Tindall and Fishman, SciPost Phys. 15, 222 (2023), section 3.
-    """
-    graph = state.graph
-    tensors, weights = list(state.tensors), list(state.weights)
-    log_norm = state.log_norm
-    for k, (a, b) in enumerate(graph.edges):
-        if len(state.weights[k]) == 1:
-            continue
-        r, t = _root(messages.to[k][1]), _root(messages.to[k][0])
-        u, s, v = np.linalg.svd((r * state.weights[k]) @ t.T, full_matrices=False)
-        room = max(1, int(np.count_nonzero(s > cutoff * s[0])))
-        s = s[:room]
-        p = state.weights[k][:, None] * (t.T @ (v[:room].conj().T / s))
-        q = state.weights[k][:, None] * (r.T @ (u[:, :room].conj() / s))
-        for site, matrix in ((a, p), (b, q)):
-            axis = graph.legs[site].index(k)
-            inside: list[Array | None] = [None] * len(graph.legs[site])
-            inside[axis] = matrix.T
-            tensors[site] = dressed(tensors[site], inside)
-        norm = float(np.linalg.norm(s))
-        weights[k] = s / norm
-        log_norm += log(norm)
-    out = replace(state, tensors=tuple(tensors), weights=tuple(weights), log_norm=log_norm)
-    return _normalised(out)
-
-
-def _root(message: Array) -> Array:
-    """Return R with R^dag R = the message, directions without weight left out."""
-    values, vectors = np.linalg.eigh(0.5 * (message + message.conj().T))
-    keep = values > TINY * values[-1]
-    return np.sqrt(values[keep])[:, None] * vectors[:, keep].conj().T
-
-
-def _normalised(state: GraphState) -> GraphState:
-    """Return the state with every tensor normalised in its environment of weights."""
-    tensors, log_norm = [], state.log_norm
-    for site, tensor in enumerate(state.tensors):
-        inside = [np.diag(state.weights[k] ** 2) for k in state.graph.legs[site]]
-        norm = value(tensor, inside).real ** 0.5
-        tensors.append(tensor / norm)
-        log_norm += log(norm)
-    return replace(state, tensors=tuple(tensors), log_norm=log_norm)
-
-
-def bethe_log_norm(state: GraphState, messages: Messages) -> float:
-    """Return the logarithm of the norm of the state in the Bethe approximation.
-
-    log |psi| = (sum of log Z_site - sum of log Z_bond) / 2 + log_norm, exact on trees.
-    """
-    graph = state.graph
-    total = 0.0
-    for site, tensor in enumerate(state.tensors):
-        inside = [
-            environment(state, messages.to[k][_end(graph, k, site)], k) for k in graph.legs[site]
-        ]
-        total += log(abs(value(tensor, inside)))
-    for k, w in enumerate(state.weights):
-        left, right = messages.to[k]
-        total -= log(abs(np.sum(right * (w[:, None] * left * w))))
-    return 0.5 * total + state.log_norm

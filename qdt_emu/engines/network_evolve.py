@@ -71,7 +71,7 @@ def _gram(one: Array) -> Array:
 def apply_one(state: GraphState, site: int, matrix: Array) -> GraphState:
     """Return the state after a one-site operator, shape (d, d); the gauge assumes a unitary.
 
-    After any other operator call `regauge`, which also normalises.
+    After any other operator `Work.settle` restores the gauge and normalises.
     """
     tensors = list(state.tensors)
     tensors[site] = tensors[site] @ np.asarray(matrix).T
@@ -131,23 +131,6 @@ def evolve(
             work.one(sites[0], matrix)
         else:
             work.two((sites[0], sites[1]), factor(matrix), max_bond, cutoff)
-    return work.state()
-
-
-def regauge(
-    state: GraphState, site: int, *, cutoff: float = 1e-12, tolerance: float = SETTLED
-) -> GraphState:
-    """Return the normalised state in Vidal gauge after any operator on one site.
-
-    Bonds are brought back to their Schmidt form from the site outwards, as far as the change
-    reaches.
-
-    Error:
-        Exact on trees up to `tolerance` per bond; with loops one pass leaves a small rest, which
-        belief propagation removes.
-    """
-    work = Work(state)
-    work.settle(site, cutoff, tolerance)
     return work.state()
 
 
@@ -219,7 +202,15 @@ class Work:
         return rho / np.trace(rho)
 
     def settle(self, site: int, cutoff: float, tolerance: float) -> None:
-        """Normalise and restore the gauge around a site; see `regauge`."""
+        """Normalise, and restore the Vidal gauge after any operator on a site.
+
+        Bonds are brought back to their Schmidt form from the site outwards, as far as the change
+        reaches.
+
+        Error:
+            Exact on trees up to `tolerance` per bond; with loops one pass leaves a small rest,
+            which belief propagation removes.
+        """
         tensor, legs = self.tensors[site], self.graph.legs[site]
         d = tensor.shape[-1]
         w = outer([self.weights[k] for k in legs], tensor)

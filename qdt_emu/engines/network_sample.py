@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,26 +147,25 @@ def _draw(
 
     Args:
         steps: The sweep.
-        tensors: See `Swept`; or one for each shot, along a first axis.
+        tensors: See `Swept`.
         others: What stands for the sites not yet drawn; None for identities.
         uniforms: Shape (shots, n).
         cut: Of the boundary.
     """
-    xp, shots = cut.xp, len(uniforms)
+    shots = len(uniforms)
     boundary = Boundary(shots, cut, tensors[0].dtype)
     views = Views(shots)
     bits: list[Array] = [uniforms[:, 0]] * len(steps)
-    log_q = log_p = xp.zeros(shots)
+    log_q = log_p = np.zeros(shots)
     for k, (step, tensor) in enumerate(zip(steps, tensors, strict=True)):
-        legs = len(step.outer) + len(step.inner)
-        dims = tensor.shape[tensor.ndim - legs :][: len(step.outer)]
-        both = _projected(tensor, boundary.open(step), legs)
+        dims = tensor.shape[1 : 1 + len(step.outer)]
+        both = _projected(tensor, boundary.open(step))
         norms = (both.real**2 + both.imag**2).sum(axis=(2, 3, 4))
         gone = norms.sum(axis=0) <= GONE
-        chances = norms = xp.where(gone, 0.5, norms)
+        chances = norms = np.where(gone, 0.5, norms)
         if others is None:
             bit = uniforms[:, step.site] < chances[1] / chances.sum(axis=0)
-            theta = xp.where(bit[:, None, None, None], both[1], both[0])
+            theta = np.where(bit[:, None, None, None], both[1], both[0])
             parts, _ = split(theta, dims, cut)
         else:
             flat = both.reshape(-1, *both.shape[2:])
@@ -177,15 +175,15 @@ def _draw(
             bit = uniforms[:, step.site] < chances[1] / chances.sum(axis=0)
             rows = bit * shots + np.arange(shots)
             theta, parts = flat[rows], [x[rows] for x in halves]
-        norm = xp.where(bit, norms[1], norms[0])
-        scale = 1 / xp.sqrt(norm)[:, None, None, None]
+        norm = np.where(bit, norms[1], norms[0])
+        scale = 1 / np.sqrt(norm)[:, None, None, None]
         if parts:
             parts[-1] = parts[-1] * scale
         boundary.close(step, theta * scale, parts)
         bits[step.site] = bit
-        log_p = log_p + xp.where(gone, -xp.inf, xp.log(norm))
-        log_q = log_q + xp.log(xp.where(bit, chances[1], chances[0]) / chances.sum(axis=0))
-    return xp.stack(bits, axis=1).astype(np.uint8), log_q, log_p
+        log_p = log_p + np.where(gone, -np.inf, np.log(norm))
+        log_q = log_q + np.log(np.where(bit, chances[1], chances[0]) / chances.sum(axis=0))
+    return np.stack(bits, axis=1).astype(np.uint8), log_q, log_p
 
 
 def _credible(chances: Floats, norms: Floats, doubt: float) -> Floats:
@@ -200,60 +198,14 @@ def _credible(chances: Floats, norms: Floats, doubt: float) -> Floats:
     return np.where(norms > 0, np.maximum(chances, min(FLOOR, doubt) * plain), 0.0)
 
 
-def draw_padded(
-    xp: ModuleType,
-    tensors: Sequence[Array],
-    weights: Sequence[Array],
-    plan: tuple[Step, ...],
-    uniforms: Array,
-    *,
-    rank: int = 16,
-) -> tuple[Array, Array]:
-    """Return the bits of one shot of each of many states, (copies, n), and their log p / q.
-
-    A pure function for any array namespace, to run on a device: all shapes follow from those of the
-    arguments and from `rank`. Bonds padded by zeros change nothing.
-
-    Args:
-        xp: NumPy or jax.numpy.
-        tensors: One per site, (copies, bond, ..., bond, 2), else as in `GraphState`.
-        weights: One per edge, (copies, bond); in Vidal gauge they are the messages.
-        plan: `sweep(graph)`; static.
-        uniforms: Shape (copies, n).
-        rank: Largest bond of the boundary; static.
-
-    Error:
-        As `draw` with products of messages, and p from the same boundary as q.
-
-    Cost:
-        Some 5,000 array operations of few different shapes for 127 qubits. Inside one `jax.jit`
-        they take many minutes to compile: call it as it is, for many copies at a time.
-    """
-    turned = []
-    for step in plan:
-        tensor, legs = tensors[step.site], sorted(step.outer + step.inner)
-        for edge in step.outer:
-            shape = [len(tensor), *(-1 if e == edge else 1 for e in legs), 1]
-            tensor = tensor * weights[edge].reshape(shape)
-        axes = [0, 1 + len(legs), *(1 + legs.index(edge) for edge in step.outer + step.inner)]
-        turned.append(xp.transpose(tensor, axes))
-    bits, log_q, log_p = _draw(plan, turned, None, uniforms, Cut(rank, 0.0, xp))
-    return bits, log_p - log_q
-
-
-def _projected(tensor: Array, theta: Array, legs: int) -> Array:
+def _projected(tensor: Array, theta: Array) -> Array:
     """Return (bit, shots, left, outer bonds, right) from (shots, left, inner bonds, right).
 
     Args:
-        tensor: Of the site, with that many bonds; before them the bit, and before it, where each
-            shot has its own, the shots.
+        tensor: Of the site: the bit, then its bonds.
         theta: Of the boundary.
-        legs: Number of bonds.
     """
     shots, left, inner, right = theta.shape
-    if tensor.ndim > legs + 1:
-        found = tensor.reshape(shots, 1, -1, inner) @ theta
-        return found.reshape(shots, left, 2, -1, right).transpose(2, 0, 1, 3, 4)
     rows = theta.swapaxes(2, 3).reshape(-1, inner) @ tensor.reshape(-1, inner).T
     found = rows.reshape(shots, left, right, len(tensor), -1)
     return found.transpose(3, 0, 1, 4, 2)
@@ -267,12 +219,12 @@ def _weigh(
     boundary = Boundary(shots, cut, tensors[0].dtype)
     log_p = np.zeros(shots)
     for step, tensor in zip(steps, tensors, strict=True):
-        theta, legs = boundary.open(step), len(step.outer) + len(step.inner)
+        theta = boundary.open(step)
         bit = bits[:, step.site]
         if shots == 1:
-            theta = _projected(tensor[bit], theta, legs)[0]
+            theta = _projected(tensor[bit], theta)[0]
         else:
-            theta = _projected(tensor, theta, legs)[bit, np.arange(shots)]
+            theta = _projected(tensor, theta)[bit, np.arange(shots)]
         norm = (theta.real**2 + theta.imag**2).sum(axis=(1, 2, 3))
         gone = norm <= GONE
         norm[gone] = 1.0

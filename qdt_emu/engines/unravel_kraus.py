@@ -93,11 +93,6 @@ def _triangle(a: float, b: float, side: float) -> tuple[float, float]:
     return float(first), float(np.angle(end))
 
 
-def average_concurrence(kraus: Matrix) -> float:
-    """Return sum of the concurrences |det K_i| that members leave, weighted by probability."""
-    return float(np.abs(np.linalg.det(kraus)).sum())
-
-
 def relaxation_members(numbers: NDArray[np.float64]) -> Matrix:
     """Return operators of relaxation with (decay, coherence, excited), shape (4, 2, 2)."""
     e1, e2, p = (float(x) for x in numbers)

@@ -6,12 +6,12 @@ import pytest
 from qdt_emu.engines import network_evolve
 from qdt_emu.engines.network_bp import propagate
 from qdt_emu.engines.network_evolve import (
+    SETTLED,
     Work,
     apply_one,
     apply_two,
     evolve,
     factor,
-    regauge,
 )
 from qdt_emu.engines.network_state import Graph, product_state
 from qdt_emu.errors import InputError
@@ -112,6 +112,12 @@ def test_a_rank_one_operator_is_two_one_site_operators():
 def test_sites_without_a_bond_are_refused():
     with pytest.raises(InputError, match="sites 0 and 9 share none"):
         apply_two(zeros(TREE), (0, 9), np.diag([1.0, 1, 1, -1]), max_bond=4)
+
+
+def regauge(state, site):
+    work = Work(state)
+    work.settle(site, 1e-12, SETTLED)
+    return work.state()
 
 
 @pytest.mark.parametrize("site", [0, 3, 9])

@@ -3,14 +3,12 @@
 from functools import lru_cache
 from itertools import product
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.stats import chi2
 
 from qdt_emu.engines.network_evolve import evolve
-from qdt_emu.engines.network_sample import certificate, draw, draw_padded
+from qdt_emu.engines.network_sample import certificate, draw
 from qdt_emu.engines.network_state import Graph, GraphState, product_state
 from qdt_emu.engines.network_sweep import sweep
 from qdt_emu.errors import InputError, UnsupportedError
@@ -271,45 +269,6 @@ def test_threads_and_shots_drawn_alone_change_nothing():
     alone = draw(state, tuple(range(9)), uniforms[70:71], message_bond=4)
     np.testing.assert_array_equal(alone.bits[0], one.bits[70])
     np.testing.assert_allclose(alone.log_ratio[0], one.log_ratio[70], rtol=1e-6)
-
-
-def padded(states, bond):
-    """Tensors and weights of some states as draw_padded takes them."""
-    tensors, weights = [], []
-    for q, legs in enumerate(states[0].graph.legs):
-        own = [s.tensors[q] for s in states]
-        rooms = [[(0, bond - t.shape[k]) for k in range(len(legs))] for t in own]
-        own = [np.pad(t, [*room, (0, 0)]) for t, room in zip(own, rooms, strict=True)]
-        tensors.append(np.stack(own))
-    for e in range(len(states[0].graph.edges)):
-        own = [s.weights[e] for s in states]
-        weights.append(np.stack([np.pad(w, (0, bond - len(w))) for w in own]))
-    return tensors, weights
-
-
-def many(where):
-    return [kicked(where, 1 + k % 3, 0.6 + 0.1 * (k % 3), 16) for k in range(12)]
-
-
-def test_padded_bonds_of_many_states_draw_the_same_bits():
-    states = many(CHAIN)
-    uniforms = np.random.default_rng(6).random((12, 9))
-    bits, log_ratio = draw_padded(np, *padded(states, 9), sweep(CHAIN), uniforms)
-    for k, state in enumerate(states):
-        alone = draw(state, tuple(range(9)), uniforms[k : k + 1], cutoff=1e-14)
-        np.testing.assert_array_equal(alone.bits[0], bits[k])
-        assert alone.log_ratio[0] == pytest.approx(log_ratio[k], abs=1e-9)
-
-
-def test_jax_draws_the_same_bits_of_many_states():
-    uniforms = np.random.default_rng(6).random((12, 13))
-    tensors, weights = padded(many(LOOP), 9)
-    bits, log_ratio = draw_padded(np, tensors, weights, sweep(LOOP), uniforms)
-    with jax.enable_x64():
-        arrays = [jnp.asarray(t) for t in tensors], [jnp.asarray(w) for w in weights]
-        on_jax = draw_padded(jnp, *arrays, sweep(LOOP), jnp.asarray(uniforms))
-    np.testing.assert_array_equal(on_jax[0], bits)
-    np.testing.assert_allclose(on_jax[1], log_ratio, atol=1e-9)
 
 
 def test_a_certificate_without_any_weight_is_one():

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from qdt_emu.engines.unravel_kraus import (
     PAIRS,
     PAULIS,
-    average_concurrence,
     least_entangled,
     pauli_members,
     relaxation_members,
@@ -17,6 +16,11 @@ from qdt_emu.noise import relaxation_kraus
 
 def channel(kraus):
     return np.einsum("kij,klm->ijlm", kraus, np.conj(kraus))
+
+
+def average_concurrence(kraus):
+    """Sum of the concurrences |det K| that members leave, weighted by their probability."""
+    return float(np.abs(np.linalg.det(kraus)).sum())
 
 
 def random_channel(seed, members=4):
