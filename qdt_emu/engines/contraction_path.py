@@ -84,7 +84,8 @@ def _tree(
     greedy = cotengra.RandomGreedyOptimizer(
         max_repeats=repeats, seed=0, accel=False, parallel=False
     )
-    order = greedy.ssa_path(names, ends, dims)
+    # A single tensor has no pair to begin with, which the search takes the logarithm of.
+    order = greedy.ssa_path(names, ends, dims) if len(names) > 1 else ((0,),)
     tree = cotengra.ContractionTree.from_path(names, ends, dims, ssa_path=order)
     tree.subtree_reconfigure_(minimize="combo", seed=0)
     return tree

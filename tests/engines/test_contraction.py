@@ -90,6 +90,14 @@ def test_draws_follow_the_distribution():
     assert chi2.sf(((seen - p) ** 2 / p).sum(), 7) > 1e-6
 
 
+def test_a_single_tensor_has_an_order_too():
+    tensor = np.arange(4.0).reshape(2, 2)
+    for output in ((), (0,), (1,), (0, 1)):
+        path = search(((0, 1),), output, ((0, 2), (1, 2)), 1 << 30)
+        want = tensor.sum(tuple({0, 1} - set(output)))
+        assert np.array_equal(contract(path, [tensor]), want)
+
+
 def test_slices_sum_to_the_whole():
     n, rng = 7, np.random.default_rng(0)
     pairs = [tuple(rng.choice(n, 2, replace=False).tolist()) for _ in range(22)]
