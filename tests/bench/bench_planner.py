@@ -7,7 +7,8 @@ Goals: within twice the time of the best engine that reaches the same stated err
 pilot runs included, on at least 90 % of the circuits; and no stated error exceeded. Cross-checks
 have a budget of their own (0.25 s, or a tenth of the run) and are left out of these times.
 
-Every measurement runs in a worker with warm kernels and empty caches, and is ended at the cap.
+Every measurement runs in a worker with warm kernels and empty caches, and is ended at the cap or
+at five times what the best engine so far has taken, but not before 3 s.
 Engines are tried at rising settings until they reach the accuracy; the time of the setting that
 does counts, without the attempts before. An engine whose plan is far above the cap is not run.
 """
@@ -27,6 +28,7 @@ import numpy as np
 from qdt_emu.engines import run as runs
 from qdt_emu.engines.contraction import Contraction
 from qdt_emu.engines.density import Density
+from qdt_emu.engines.density_network import DensityNetwork
 from qdt_emu.engines.mpo import Mpo
 from qdt_emu.engines.mps import MPS
 from qdt_emu.engines.network import Network
@@ -49,28 +51,29 @@ LADDERS = {
     "mpo": tuple(Mpo(max_bond=d) for d in (16, 32, 64)),
     "mps": tuple(MPS(max_bond=d) for d in (16, 32, 64, 128)),
     "network": tuple(Network(max_bond=d) for d in (4, 8, 16)),
+    "density_network": tuple(DensityNetwork(max_bond=d) for d in (8, 16, 32)),
 }
 HOPELESS = 5.0  # a plan above this many caps is believed
+LEAST, FAR = 3.0, 5.0  # s, and times the best so far, after which an engine is out of the race
 PILOT = 256  # trajectories from which the number that a tolerance takes is known
 WITHIN, SHARE = 2.0, 0.9  # the goal
 QUICK = 0.1  # s; below, factors of two are not what anybody waits for
 
 
 def measure(name: str, which: str, cap: float):
-    """Return the rows of one engine's ladder, or of the planner, on one circuit."""
+    """Yield the rows of one engine's ladder, or of the planner, on one circuit."""
     task = next(t for t in zoo.ZOO if t.name == name)
     strings = zoo.paulis(task)
     twin = zoo.twin(task.device)
     noisy, codes, gain = _ready(twin, task, strings)
     if which == "auto":
-        return [_planner(task, noisy, codes, gain)]
-    rows = []
+        yield _planner(task, noisy, codes, gain)
+        return
     for engine in LADDERS[which]:
-        rows.append(row := _engine(task, noisy, codes, gain, engine, cap))
+        yield (row := _engine(task, noisy, codes, gain, engine, cap))
         done = row.get("stated", np.inf) <= (task.tolerance or AIM)
         if "refused" in row or done or row["seconds"] > cap / 3:
             break
-    return rows
 
 
 def _ready(twin, task, strings):
@@ -209,7 +212,13 @@ def _worker(pipe) -> None:
     pipe.send("ready")
     with contextlib.suppress(EOFError):  # the parent is done
         while True:
-            pipe.send(measure(*pipe.recv()))
+            asked = pipe.recv()
+            try:
+                for row in measure(*asked):
+                    pipe.send(row)
+            except Exception as fault:
+                pipe.send({"refused": f"FAILED: {fault!r}", "seconds": 0.0, "cpu": 0.0})
+            pipe.send(None)
 
 
 class Worker:
@@ -219,6 +228,7 @@ class Worker:
         self.process = None
 
     def __call__(self, name: str, which: str, cap: float, patience: float):
+        """Return the rows that arrive within `patience` seconds."""
         if self.process is not None:
             self.process.join(0.1)  # one that has just died is replaced
         if self.process is None or not self.process.is_alive():
@@ -228,14 +238,18 @@ class Worker:
             self.process.start()
             self.pipe.recv()
         self.pipe.send((name, which, cap))
-        if self.pipe.poll(patience):
+        rows, end = [], time.perf_counter() + patience
+        while self.pipe.poll(max(0.0, end - time.perf_counter())):
             try:
-                return self.pipe.recv()
+                if (row := self.pipe.recv()) is None:
+                    return rows
             except EOFError:
-                return [{"refused": "died", "seconds": 0.0, "cpu": 0.0}]
+                return [*rows, {"refused": "died", "seconds": 0.0, "cpu": 0.0}]
+            rows.append(row)
         self.process.kill()
         self.process.join()
-        return [{"refused": f"longer than {patience:g} s", "seconds": patience, "cpu": patience}]
+        late = {"refused": f"longer than {patience:g} s", "seconds": patience, "cpu": patience}
+        return [*rows, late]
 
 
 def collect(store: Path, names, cap: float, engines=("auto", *LADDERS)) -> dict:
@@ -249,11 +263,19 @@ def collect(store: Path, names, cap: float, engines=("auto", *LADDERS)) -> dict:
         for which in engines:
             if which in rows:
                 continue
-            rows[which] = work(task.name, which, cap, 4 * cap if which == "auto" else cap)
+            patience = 4 * cap if which == "auto" else min(cap, _enough(task, rows))
+            rows[which] = work(task.name, which, cap, patience)
             store.write_text(json.dumps(data))
             last = rows[which][-1]
             print(f"{task.name:44} {which:12} {_short(last)}", flush=True)
     return data
+
+
+def _enough(task, rows) -> float:
+    """Return the seconds after which an engine is out of the race."""
+    aim = task.tolerance or AIM
+    done = [r for name in rows for r in rows[name] if r.get("stated", np.inf) <= aim]
+    return max(LEAST, FAR * min((r["seconds"] for r in done), default=np.inf))
 
 
 def _short(row) -> str:
