@@ -1,12 +1,13 @@
 """Compare a prediction with a measurement."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qdt_emu.errors import InputError
-from qdt_emu.validation import baselines, distances, resampling
+from qdt_emu.validation import baselines, distances, repeatability, resampling
 from qdt_emu.validation.distances import Distribution, GTest
 from qdt_emu.validation.verdict import Skill, Verdict
 
@@ -28,6 +29,7 @@ def compare(
     seed: int,
     ideal: Distribution | None = None,
     confusion: ArrayLike | None = None,
+    repeats: Sequence[Distribution] = (),
     draws: int | None = None,
 ) -> Verdict:
     """Return how well `predicted` describes `measured`, and whether a baseline does better.
@@ -39,6 +41,8 @@ def compare(
         ideal: Of the circuit without noise, best as exact probabilities; without it 'uniform' is
             the only baseline.
         confusion: (P(read 1 | 0), P(read 0 | 1)) of each classical bit, shape (n, 2).
+        repeats: Further counts of the same circuit on the processor: how well it repeats itself is
+            reported, and where that is worse than shot noise, floor and bands widen by it.
         draws: Number of permutations and of bootstrap samples; 1000 if that takes below 2 s,
             never below 100, otherwise.
 
@@ -65,9 +69,12 @@ def compare(
         )
     against, notes = _baselines(measured, ideal, confusion, keys, n1)
     draws = draws or int(np.clip(4e6 // len(keys), 100, 1000))
-    null = resampling.null_distances(p, q, n1, n2, draws=draws, seed=seed)
+    repeat, phi = _repeated(measured, repeats)
+    # Counts whose variance is phi times larger are as good as n2 / phi shots.
+    worth = n2 if phi is None else max(1, round(n2 / max(1.0, phi)))
+    null = resampling.null_distances(p, q, n1, worth, draws=draws, seed=seed)
     distance, floor = float(distances.total_variation(p, q)), float(null.mean())
-    spread = _bootstrap(p, q, n1, n2, against, draws=draws, seed=seed + 1)
+    spread = _bootstrap(p, q, n1, worth, against, draws=draws, seed=seed + 1)
     skills = tuple(_skill(b, distance, spread, _reference(b, q, seed + 2)) for b in against)
     explained, explained_stderr = _explained(distance, floor, skills, spread)
     z, bits, rms = _worst(predicted, measured)
@@ -99,7 +106,22 @@ def compare(
         seed=seed,
         draws=draws,
         notes=tuple(notes),
+        repeat=repeat,
+        overdispersion=phi,
     )
+
+
+def _repeated(
+    measured: Distribution, repeats: Sequence[Distribution]
+) -> tuple[float | None, float | None]:
+    """Return the distance of repeats to the measurement and their overdispersion, if any."""
+    if not repeats:
+        return None, None
+    try:
+        phi = repeatability.overdispersion([(measured, *repeats)]).phi
+    except InputError:  # one outcome only, or too few shots for two cells
+        phi = None
+    return repeatability.repeat_distance(repeats, measured), phi
 
 
 def _baselines(

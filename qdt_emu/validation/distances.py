@@ -200,7 +200,7 @@ def g_test(predicted: Distribution, measured: Distribution, *, least: float = 5.
         raise InputError("A G test must have measured counts, but they are probabilities.")
     pooled = (n1 * p + n2 * q) / (n1 + n2) if n1 else p
     scale = min(n1, n2) if n1 else n2
-    cells = _pools(pooled * scale, least)
+    cells = pools(pooled * scale, least)
     excluded = bool(((pooled == 0) & (q > 0)).any())
     if (k := int(cells.max()) + 1) < 2:
         raise InputError(
@@ -222,7 +222,7 @@ def g_test(predicted: Distribution, measured: Distribution, *, least: float = 5.
     return GTest(float(g), k - 1, float(chdtrc(k - 1, g)), k)
 
 
-def _pools(expected: Array, least: float) -> NDArray[np.int64]:
+def pools(expected: Array, least: float) -> NDArray[np.int64]:
     """Return the cell of each outcome; outcomes below `least` are joined, rarest first."""
     order = np.argsort(expected, kind="stable")
     cells = np.empty(len(expected), np.int64)

@@ -65,6 +65,9 @@ class Verdict:
         measured_shots: Behind the measurement.
         outcomes: Distinct outcomes of both.
         n_bits: Length of the bitstrings.
+        repeat: Mean distance of the processor's own repeats to the measurement, at its number of
+            shots; None without repeats. No twin can be expected to be much closer.
+        overdispersion: chi-squared / df of those repeats; above 1 it widens floor and bands.
         seed: Of permutations and bootstrap.
         draws: Number of permutations and of bootstrap samples.
         notes: What limits these numbers.
@@ -92,6 +95,8 @@ class Verdict:
     seed: int
     draws: int
     notes: tuple[str, ...] = ()
+    repeat: float | None = None
+    overdispersion: float | None = None
 
     @property
     def excess(self) -> float:
@@ -124,6 +129,8 @@ class Verdict:
             if self.agrees
             else f"it differs from the measurement by more than shot noise (p = {self.p_value:.2g})"
         )
+        if self.repeat is not None:
+            numbers += f", the processor's own repeats {self.repeat:.4f}"
         return f"{lead}; {numbers}); {tail}."
 
     def to_json(self) -> str:
@@ -172,6 +179,9 @@ class Verdict:
         if self.explained is not None:
             text = f"{self.explained:.3f} ± {self.explained_stderr:.3f}"
             out.append(("explained fraction", text, "of ideal's excess"))
+        if self.repeat is not None:
+            phi = "" if self.overdispersion is None else f"overdispersion {self.overdispersion:.2f}"
+            out.append(("hardware repeatability", f"{self.repeat:.4f}", phi))
         for s in self.skills:
             fitted = "" if s.fitted is None else f", fitted {s.fitted:.3f}"
             remark = f"{s.decision} [{s.low:+.3f}, {s.high:+.3f}], D = {s.distance:.4f}{fitted}"
