@@ -10,7 +10,7 @@ from collections.abc import Callable
 import typer
 
 from qdt_emu.cli.check import check
-from qdt_emu.cli.compare import compare
+from qdt_emu.cli.compare import compare, freeze
 from qdt_emu.cli.console import plain
 from qdt_emu.cli.devices import devices, import_, inspect
 from qdt_emu.cli.explain import bench, explain
@@ -35,6 +35,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "check": check,
     "import": import_,
     "compare": compare,
+    "freeze": freeze,
     "explain": explain,
     "layers": layers,
     "bench": bench,
