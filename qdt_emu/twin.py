@@ -2,9 +2,10 @@
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -29,6 +30,11 @@ from qdt_emu.engines.forecast import Forecast, forecast_samples, forecast_values
 from qdt_emu.engines.run import estimate, sample
 from qdt_emu.engines.run_parts import Account, Limits
 from qdt_emu.errors import InputError
+from qdt_emu.learning.fit import fit
+from qdt_emu.learning.posterior import Posterior
+from qdt_emu.learning.predict import Prediction, predict
+from qdt_emu.learning.prior import DEFAULT, Width, learnable, prior
+from qdt_emu.learning.terms import Outcomes
 from qdt_emu.result import Budget, Counts, Estimate, Provenance, Report
 from qdt_emu.validation import Verdict, compare
 from qdt_emu.validation.explanation import Explanation, explain, needs_record
@@ -63,6 +69,7 @@ class Twin:
     Attributes:
         device: The model.
         calibration: What it was built from; None for an ideal twin.
+        posterior: What was learned from counts; None for a twin of the calibration alone.
 
     Examples:
         >>> twin = Twin.ideal(2)
@@ -74,6 +81,7 @@ class Twin:
 
     device: Device
     calibration: Calibration | None = None
+    posterior: Posterior | None = None
     _compiled: "OrderedDict[Any, Compiled]" = field(default_factory=OrderedDict, repr=False)
     _target: Target | None = field(default=None, repr=False)
 
@@ -392,6 +400,72 @@ class Twin:
         """
         compiled = self.compile(circuit, measured=needs_record(figure), options=options)
         return explain(compiled, compiled.bind(binding), figure, len(compiled.places))
+
+    def fit(
+        self,
+        measured: Iterable[tuple[Any, Mapping[str, int]]],
+        *,
+        learn: Sequence[str] = DEFAULT,
+        widths: Mapping[str, Width] | None = None,
+        options: Options | None = None,
+        progress: bool = False,
+        checkpoint: str | Path | None = None,
+    ) -> "Twin":
+        """Return the twin that measured counts teach, with its `posterior`.
+
+        The calibration is the centre of the prior. The new twin is at the most probable
+        parameters; `predict` takes their uncertainty into account, `posterior.report()` says what
+        was learned and what the counts do not tell.
+
+        Args:
+            measured: Circuits that ran on the processor, each with its counts (leftmost character
+                = highest classical bit); at most 14 bits and about 10 active qubits each.
+            learn: Kinds of parameters, see `learning.prior.WIDTHS`.
+            widths: Prior widths that replace the default ones.
+            options: Layout, scheduling, decoupling of all circuits.
+            progress: Show a progress bar.
+            checkpoint: File to keep the state of the fit in, and to go on from.
+
+        Raises:
+            InputError: No circuits, counts that do not fit, or unknown parameters.
+        """
+        start = learnable(self.device, learn)
+        seen = type(self)(start, self.calibration, _target=self.target)
+        terms = [
+            Outcomes.of(seen.compile(circuit, options=options), counts, name=f"circuit {k}")
+            for k, (circuit, counts) in enumerate(measured)
+        ]
+        recipes = [t.circuit.compiled.recipe for t in terms]
+        model = prior(start, recipes, learn=learn, widths=widths)
+        found = fit(model, terms, progress=progress, checkpoint=checkpoint)
+        return self.learned(found)
+
+    def learned(self, posterior: Posterior) -> "Twin":
+        """Return this twin at the most probable parameters of a posterior."""
+        return type(self)(posterior.device, self.calibration, posterior, _target=self.target)
+
+    def predict(
+        self, circuit: Any, *, draws: int = 100, seed: int = 0, options: Options | None = None
+    ) -> Prediction:
+        """Return the exact distribution of a circuit over what is known of the parameters.
+
+        Args:
+            circuit: As in `run`; at most about 12 active qubits.
+            draws: Number of parameter sets.
+            seed: Of the draws.
+            options: As in `run`.
+
+        Raises:
+            InputError: The twin has not learned anything; use `run`.
+            UnsupportedError: The circuit is too large for the exact engine.
+        """
+        if self.posterior is None:
+            raise InputError(
+                f"'{self.name}' must have a posterior to predict with bands, but it was not "
+                f"fitted. Use `fit` first, or `run` for counts of the calibration."
+            )
+        compiled = self.compile(circuit, options=options)
+        return predict(self.posterior, compiled, draws=draws, seed=seed)
 
     def compare(
         self,
