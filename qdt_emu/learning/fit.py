@@ -2,10 +2,8 @@
 
 import hashlib
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
-
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,9 +111,7 @@ def scatter(model: Model, terms: Sequence[Term], z: Floats, fisher: Floats) -> f
 class _Work:
     """State of a running fit."""
 
-    def __init__(
-        self, model: Model, terms: Sequence[Term], checkpoint: str | Path | None
-    ) -> None:
+    def __init__(self, model: Model, terms: Sequence[Term], checkpoint: str | Path | None) -> None:
         self.model, self.terms = model, terms
         self.z, self.scatter, self.damping, self.round = np.zeros(model.size), 0.0, 1e-3, 0
         self.weights = np.ones(len(terms))
@@ -240,7 +236,7 @@ class _Work:
         np.savez(buffer, key=np.array(self.key), z=self.z, round=self.round)
         part = self.path.with_name(self.path.name + ".part")
         part.write_bytes(buffer.getvalue())
-        os.replace(part, self.path)
+        part.replace(self.path)
 
     def resume(self) -> None:
         """Go on from the checkpoint if there is one."""

@@ -102,7 +102,7 @@ class Posterior:
     @cached_property
     def covariance(self) -> Floats:
         """Covariance of the unknowns, shape (size, size)."""
-        return np.linalg.inv(self.fisher + np.eye(len(self.z)))
+        return np.asarray(np.linalg.inv(self.fisher + np.eye(len(self.z))))
 
     @property
     def device(self) -> Device:

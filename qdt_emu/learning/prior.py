@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -100,7 +101,7 @@ class Model:
     def slices(self) -> tuple[slice, ...]:
         """Where each family's unknowns stand."""
         ends = np.cumsum([0, *(f.size for f in self.families)]).tolist()
-        return tuple(slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True))
+        return tuple(slice(a, b) for a, b in pairwise(ends))
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
@@ -118,7 +119,7 @@ class Model:
             z: Unknowns, shape (size,).
         """
         xp, p = namespace(z), self.device.parameters
-        changed: dict[str, Array] = {}
+        changed: dict[str, Any] = {}
         for family, part in zip(self.families, self.slices, strict=True):
             old = changed.get(family.leaf, _leaf(p, family.leaf))
             new = family.values(z[part])
@@ -128,7 +129,7 @@ class Model:
             else:
                 flat = xp.asarray(old).ravel().at[family.index].set(new)
             changed[family.leaf] = flat.reshape(np.shape(old))
-        t1 = changed.get("t1", p.t1)
+        t1: Any = changed.get("t1", p.t1)
         if "dephasing" in changed or "t1" in changed:
             rate = changed.pop("dephasing", _leaf(p, "dephasing"))
             changed["t2"] = 1 / (rate + 0.5 / t1)
@@ -160,7 +161,7 @@ class Model:
         return json.dumps([self.device.id, rows])
 
 
-def _leaf(p: Parameters, name: str) -> Array:
+def _leaf(p: Parameters, name: str) -> Any:
     return 1 / p.t2 - 0.5 / p.t1 if name == "dephasing" else getattr(p, name)
 
 
@@ -254,6 +255,7 @@ def prior(
     for recipe in recipes:
         for leaf, rows in uses(recipe).items():
             used.setdefault(leaf, set()).update(rows)
+    used = _completed(device, used)
     learn = tuple(dict.fromkeys(learn))
     families = []
     for name in learn:
@@ -295,13 +297,40 @@ def uses(recipe: Recipe) -> dict[str, set[int]]:
     return out
 
 
+def _completed(device: Device, used: Mapping[str, set[int]]) -> dict[str, set[int]]:
+    """Add what shares its unknowns with a used instruction.
+
+    These are a symmetric gate in its other order and all pulses on the same qubit.
+    """
+    pulses: dict[int, set[int]] = {}
+    for row, gate in enumerate(device.instructions):
+        if len(gate.qubits) == 1 and gate.name not in VIRTUAL:
+            pulses.setdefault(gate.qubits[0], set()).add(row)
+
+    def others(row: int) -> set[int]:
+        gate = device.instructions[row]
+        turned = device.row.get((gate.name, gate.qubits[::-1]))
+        return {turned} if gate.name in SYMMETRIC and turned is not None else set()
+
+    out = {leaf: set(rows) for leaf, rows in used.items()}
+    for leaf in ("depolarizing", "over_rotation"):
+        for row in used.get(leaf, ()):
+            out[leaf] |= others(row)
+            if leaf == "depolarizing" and len(device.instructions[row].qubits) == 1:
+                out[leaf] |= pulses.get(device.instructions[row].qubits[0], set())
+    for leaf, columns in TURNED.items():
+        for flat in used.get(leaf, ()):
+            row, column = divmod(flat, len(columns))
+            turn = columns.index(column)
+            out[leaf] |= {other * len(columns) + turn for other in others(row)}
+    return out
+
+
 Kind = Callable[[Device, Mapping[str, set[int]], str, Width], Family | None]
 
 
 def _per_qubit(leaf: str, scale: Scale, least: float = 0.0) -> Kind:
-    def build(
-        device: Device, used: Mapping[str, set[int]], _: str, width: Width
-    ) -> Family | None:
+    def build(device: Device, used: Mapping[str, set[int]], _: str, width: Width) -> Family | None:
         values = np.asarray(_leaf(device.parameters, leaf), float)
         rows = sorted(used.get("t1" if leaf == "dephasing" else leaf, ()))
         if scale == "log" and leaf in ("t1", "dephasing"):
@@ -314,9 +343,7 @@ def _per_qubit(leaf: str, scale: Scale, least: float = 0.0) -> Kind:
 
 
 def _scalar(leaf: str, scale: Scale) -> Kind:
-    def build(
-        device: Device, used: Mapping[str, set[int]], _: str, width: Width
-    ) -> Family | None:
+    def build(device: Device, used: Mapping[str, set[int]], _: str, width: Width) -> Family | None:
         places = [(leaf, [0])] if used.get(leaf) else []
         value = np.asarray(getattr(device.parameters, leaf), float).reshape(1)
         return _family(leaf, scale, places, value, width)

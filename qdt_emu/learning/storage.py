@@ -57,7 +57,8 @@ def load(path: Path, device: Device) -> Posterior:
     if data.attrs["calibration_id"] != device.calibration_id:
         raise InputError(
             f"The posterior '{path}' was learned on another calibration of "
-            f"'{data.attrs['device']}' than this one of '{device.name}'. Load that one, or fit anew."
+            f"'{data.attrs['device']}' than this one of '{device.name}'. Load that one, or fit "
+            f"anew."
         )
     learn = tuple(json.loads(data.attrs["learn"]))
     families = tuple(

@@ -300,7 +300,7 @@ class Expectations:
         """Return (measured - predicted) / stderr of each value."""
         with jax.enable_x64(True):
             found = np.asarray(self._run(model)[0](jnp.asarray(z)))
-        return (self.measured - found) / self.stderr
+        return np.asarray((self.measured - found) / self.stderr)
 
     def slopes(self, model: Model, z: Floats, at: Ints) -> tuple[Floats, Floats]:
         """Return the residuals and their derivatives, one backward pass per value."""
@@ -311,7 +311,7 @@ class Expectations:
             rows = [np.asarray(pull_back(x, e))[at] for e in np.eye(len(found))]
         return (self.measured - found) / self.stderr, -np.array(rows).T / self.stderr
 
-    def cells(self, model: Model, z: Floats) -> float:
+    def cells(self, model: Model, z: Floats) -> float:  # noqa: ARG002 - the same for all z
         """Return the number of values."""
         return float(len(self.measured))
 
