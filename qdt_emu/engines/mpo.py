@@ -48,6 +48,23 @@ class Prepared:
     program: Program
 
 
+@dataclass(frozen=True, eq=False)
+class Evolved:
+    """The final state of a circuit with its numbers, from which any number of shots is drawn.
+
+    Attributes:
+        structure: The circuit.
+        sites: Sites that are read, ascending.
+        fine: The density operator at the full bond, and what each of its truncations cut.
+        coarse: The same at the smaller bond.
+    """
+
+    structure: Structure
+    sites: tuple[int, ...]
+    fine: tuple[Train, Floats]
+    coarse: tuple[Train, Floats]
+
+
 @dataclass(frozen=True)
 class Mpo:
     """Matrix product operators in the real Pauli basis, for noisy circuits on or near a line.
@@ -118,7 +135,19 @@ class Mpo:
         """Return the structure with the order of its maps on the line."""
         return Prepared(structure, program(structure))
 
-    def sample(self, state: Prepared, values: Values, /, *, shots: int, seed: int) -> Records:
+    def evolve(self, state: Prepared, values: Values, /) -> Evolved:
+        """Return the final state, which `sample` takes in place of what `prepare` returns."""
+        if why := self._refusal(state.structure, sampled=True):
+            raise UnsupportedError(f"Engine 'mpo' refuses to sample. {why}")
+        prog, read = recorded(state.structure)
+        run = bound(prog, values)
+        sites = np.unique(np.array(prog.final)[read[read[:, 0] >= 0, 0]]).tolist()
+        fine, coarse = self._states(run, np.isin(np.arange(len(run.start)), sites))
+        return Evolved(state.structure, tuple(sites), fine, coarse)
+
+    def sample(
+        self, state: Prepared | Evolved, values: Values, /, *, shots: int, seed: int
+    ) -> Records:
         """Return `shots` records drawn qubit by qubit from the final density operator.
 
         Error:
@@ -126,14 +155,11 @@ class Mpo:
             the distance between the laws of both bonds, measured on the samples, plus what the cut
             weight suggests. It covers the true distance in at least 95 % of noisy random circuits.
         """
-        if why := self._refusal(state.structure, sampled=True):
-            raise UnsupportedError(f"Engine 'mpo' refuses to sample. {why}")
+        final = state if isinstance(state, Evolved) else self.evolve(state, values)
+        fine, coarse, sites = final.fine, final.coarse, list(final.sites)
         prog, read = recorded(state.structure)
-        run = bound(prog, values)
         written = read[:, 0] >= 0
         at = np.array(prog.final)[read[written, 0]]
-        sites = np.unique(at).tolist()
-        fine, coarse = self._states(run, np.isin(np.arange(len(run.start)), sites))
         rng = np.random.Generator(np.random.Philox(seed))
         drawn = measure.sample(fine[0].tensors, sites, rng.random((shots, len(sites))))
         bits = np.zeros((shots, state.structure.n_clbits), np.uint8)

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from typing import NoReturn
 
@@ -24,6 +25,8 @@ LOOK = 3e-9  # s for one string to see whether a map touches it
 CHANGE = 1.5e-7  # s for one string that a map changes
 MAP = 8192  # bytes to bind an operation
 
+_program = lru_cache(maxsize=64)(program)
+
 
 @dataclass(frozen=True)
 class Pauli:
@@ -39,6 +42,8 @@ class Pauli:
             before the start of the circuit, more is asked, see `pauli_error.Ladder`.
         tolerance: Start coarse and lower the threshold until the stated error of a string is at
             most this, or `threshold` is reached; `None` uses `threshold` at once.
+        max_updates: With a tolerance: changes of strings that one observable may take. What it has
+            come to by then is the answer, with its stated error; `None` is any number.
         max_weight: Strings on more qubits are dropped; `None` keeps them.
         max_terms: Strings held at a time; when there are more, the smaller half is dropped.
         threads: Observables propagated at a time; `None` is one for each core.
@@ -46,6 +51,7 @@ class Pauli:
 
     threshold: float = 1e-4
     tolerance: float | None = None
+    max_updates: int | None = None
     max_weight: int | None = None
     max_terms: int = 2**22
     threads: int | None = None
@@ -55,6 +61,10 @@ class Pauli:
             raise InputError(f"`threshold` must be in [0, 1), but is {self.threshold!r}.")
         if self.tolerance is not None and not self.tolerance > 0:
             raise InputError(f"`tolerance` must be above 0 or None, but is {self.tolerance!r}.")
+        if self.max_updates is not None and self.max_updates < 1:
+            raise InputError(
+                f"`max_updates` must be at least 1 or None, but is {self.max_updates!r}."
+            )
         if self.max_weight is not None and self.max_weight < 1:
             raise InputError(f"`max_weight` must be at least 1 or None, but is {self.max_weight}.")
         if not SMALLEST_ROOM <= self.max_terms < 2**31:
@@ -94,7 +104,7 @@ class Pauli:
 
     def prepare(self, structure: Structure, /) -> Program:
         """Return the maps of a structure, latest first."""
-        return program(structure)
+        return _program(structure)
 
     def sample(self, state: Program, values: Values, /, *, shots: int, seed: int) -> NoReturn:  # noqa: ARG002
         """Refuse: the engine has no state to draw from."""
@@ -118,6 +128,12 @@ class Pauli:
             thresholds, and never more than the sum of all that was dropped, which is rigorous. It
             covers the true error of at least 95 % of noisy random circuits.
         """
+        return answer(self.runs(state, values, paulis, readout))
+
+    def runs(
+        self, state: Program, values: Values, paulis: NDArray[np.uint8], readout: Floats, /
+    ) -> list[list[Propagated]]:
+        """Return what became of each observable, at several thresholds, finest first."""
         paulis = checked_codes(paulis, state.n_qubits)
         refuse_draws(state.draws, values, "pauli")
         maps = bind(state, values, np.asarray(readout, float))
@@ -126,18 +142,9 @@ class Pauli:
         strings = [ladder.cone(codes) for codes in paulis]
         with ThreadPoolExecutor(workers(self.threads)) as pool:
             if self.tolerance is None or self.threshold == 0:
-                runs = self._fixed(pool, ladder, strings)
-            else:
-                args = (self.tolerance, self.threshold)
-                runs = list(pool.map(lambda part: refined(ladder, part, *args), strings))
-        bounds = np.array([stated(r) for r in runs])
-        return Expectations(
-            np.array([r[0].value for r in runs]),
-            np.zeros(len(runs)),
-            float(bounds.max(initial=0.0)),
-            _details(runs),
-            bounds,
-        )
+                return self._fixed(pool, ladder, strings)
+            args = (self.tolerance, self.threshold, self.max_updates)
+            return list(pool.map(lambda part: refined(ladder, part, *args), strings))
 
     def _fixed(
         self, pool: ThreadPoolExecutor, ladder: Ladder, strings: list[Cone | None]
@@ -161,6 +168,18 @@ class Pauli:
 _NO_SAMPLES = (
     "It gives expectation values only. Use `estimate`, or engine='density' or 'statevector'."
 )
+
+
+def answer(runs: list[list[Propagated]]) -> Expectations:
+    """Return values and stated errors from runs at several thresholds, finest first."""
+    bounds = np.array([stated(r) for r in runs])
+    return Expectations(
+        np.array([r[0].value for r in runs]),
+        np.zeros(len(runs)),
+        float(bounds.max(initial=0.0)),
+        _details(runs),
+        bounds,
+    )
 
 
 def _details(runs: list[list[Propagated]]) -> dict[str, float | int | str]:

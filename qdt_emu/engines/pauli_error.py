@@ -1,5 +1,6 @@
 """Stated errors of Pauli propagation: runs at several thresholds, and what dropped strings do."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ RUNGS = 4  # thresholds that one answer is made of
 ENOUGH = 0.01  # threshold over tolerance
 NEAR = 1.5  # times the tolerance: a smaller step will do
 CAREFUL = 2.0
+COARSEST = 0.02  # threshold from which a budget is spent upwards
 SCOUT = 0.02  # threshold of the run that finds out how fast strings shrink
 STEEPEST = 0.5  # decay per qubit that is made use of
 FALL = 1.5  # of the error from one threshold to the next, at least
@@ -94,7 +96,11 @@ def rungs(threshold: float) -> list[float]:
 
 
 def refined(
-    ladder: Ladder, part: Cone | None, tolerance: float, threshold: float
+    ladder: Ladder,
+    part: Cone | None,
+    tolerance: float,
+    threshold: float,
+    most: int | None = None,
 ) -> list[Propagated]:
     """Return runs, finest first, down to where the stated error is within a tolerance.
 
@@ -106,20 +112,39 @@ def refined(
         part: The string's light cone.
         tolerance: Of the stated error.
         threshold: Not to go below.
+        most: Changes of strings after which no finer threshold is begun; None for any.
     """
     decay = ladder.scout(part)
     enough = max(threshold, ENOUGH * tolerance)
     done: list[Propagated] = []
-    for t in rungs(enough)[:0:-1]:
-        done.insert(0, ladder.climb(part, t, decay, follow=False))
+    for t in _coarse(enough, most):
+        if _spent(done, most):
+            return done
+        done.insert(0, ladder.climb(part, t, decay, follow=most is not None))
     t = enough
-    while True:
+    while not _spent(done, most):
         done.insert(0, ladder.climb(part, t, decay))
         full = done[0].threshold > t
         if full or t <= threshold or stated(done) <= tolerance:
             return done
         near = stated(done) <= NEAR * tolerance
         t = max(t / (CAREFUL if near else COARSER), threshold)
+    return done
+
+
+def _coarse(enough: float, most: int | None) -> list[float]:
+    """Return thresholds above one that may satisfy; many where a budget must not be overdrawn."""
+    first = 1 if most is None else math.ceil(math.log(COARSEST / enough, COARSER)) - RUNGS + 2
+    return [enough * COARSER**k for k in range(RUNGS - 2 + max(first, 1), 0, -1)]
+
+
+def _spent(done: Sequence[Propagated], most: int | None) -> bool:
+    """Return whether one more threshold would go beyond a budget, as far as one can tell."""
+    if most is None or not done:
+        return False
+    last = done[0].updates
+    growth = last / max(done[1].updates, 1) if len(done) > 1 else COARSER
+    return sum(r.updates for r in done) + last * min(max(growth, 1.0), COARSER**2) > most
 
 
 def stated(runs: Sequence[Propagated]) -> float:

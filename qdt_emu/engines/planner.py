@@ -6,23 +6,30 @@ save, and where a pilot run's answer is good enough it is the answer.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 from qdt_emu.circuit import NoisyCircuit
 from qdt_emu.engines import planner_pilot as pilot
+from qdt_emu.engines.cone import narrowest
 from qdt_emu.engines.density import Density
 from qdt_emu.engines.engine import Engine
-from qdt_emu.engines.planner_cost import density, stabilizer, statevector
-from qdt_emu.engines.planner_states import FAMILIES, states
+from qdt_emu.engines.planner_cost import (
+    density,
+    least_density,
+    noiseless,
+    stabilizer,
+    statevector,
+)
+from qdt_emu.engines.planner_states import CHAIN, FAMILIES, Family, states
 from qdt_emu.engines.planner_task import Candidate, Itinerary, Task
-from qdt_emu.engines.statevector import Statevector
+from qdt_emu.engines.statevector import MAX_WIDTH, Statevector
 
 AIM = 1e-2  # bound on cuts that is good enough where no tolerance is asked for
 FINE = 1e-3  # and what is tried for while it costs next to nothing
-WORTH = 1.0  # s more that an exact answer is worth, where no tolerance is asked for
+EXACT, WORTH = 1.5, 0.05  # times, and s more, that an exact answer may take without a tolerance
 QUICK = 0.02  # s; an exact answer at this cost is taken without asking further
 SHARE = 0.25  # of the cheapest certain run, that asking another engine may cost
 PILOT_SECONDS = 2.0  # of one pilot run, at most
@@ -30,8 +37,11 @@ LONG_PILOT_SECONDS = 4.0  # where no engine is known that would do
 PATIENCE = 60.0  # s that an answer of any quality may take, where the aim is out of reach
 SMALL = 12  # qubits up to which the exact engine is asked first for expectation values
 TINY = 6  # the same for samples, which trajectories give with the same law
-LOADING = 0.5  # s to bring the kernels of a tensor network into memory, once in a process
-PLANNING = 2e-4  # s per operation to plan a state
+FIRST = 0.15  # s of the first pilot run of Pauli propagation, before others are asked
+AGAIN = 3.0  # times that, from which a second one is worth it
+LOADING = 0.1  # s to bring the kernels of a tensor network into memory, once in a process
+# Planning, measured on the zoo's circuits of 10 to 60 qubits: s per operation.
+STATE, EXACT_STATE = 4e-5, 2e-4
 
 
 def plan_run(circuit: NoisyCircuit, task: Task) -> Itinerary:
@@ -73,16 +83,20 @@ def _planned(key: _Key) -> Itinerary:
 def _samples(circuit: NoisyCircuit, task: Task) -> list[Candidate]:
     """Return the candidates for samples, cheapest question first."""
     found = [stabilizer(circuit, task)]
-    cost = PLANNING * len(circuit.structure.operations)
-    for ask in (statevector, density):
-        found.append(_if_worth(ask, circuit, task, cost, _best(found, task)))
-    return found + _networks(circuit, task, found)
+    if quiet := noiseless(circuit):
+        found += states(CHAIN, circuit, task, aim=_aim(task), patience=FIRST)
+    found.append(_trajectories(circuit, task, found))
+    found.append(_exact(circuit, task, found))
+    families = [f for f in FAMILIES if not (quiet and f is CHAIN)]
+    return found + _networks(families, circuit, task, found)
 
 
-def _networks(circuit: NoisyCircuit, task: Task, found: list[Candidate]) -> list[Candidate]:
+def _networks(
+    families: Sequence[Family], circuit: NoisyCircuit, task: Task, found: list[Candidate]
+) -> list[Candidate]:
     """Return the candidates of tensor networks, where asking them is worth it."""
     more: list[Candidate] = []
-    for family in FAMILIES:
+    for family in families:
         best = min(_best([*found, *more], task), task.seconds)
         cost = LOADING + family.planning * len(circuit.structure.operations)
         if cost > SHARE * best:
@@ -95,20 +109,41 @@ def _networks(circuit: NoisyCircuit, task: Task, found: list[Candidate]) -> list
 
 def _values(circuit: NoisyCircuit, task: Task) -> list[Candidate]:
     """Return the candidates for expectation values, cheapest question first."""
-    n, operations = circuit.structure.n_qubits, len(circuit.structure.operations)
-    found = [density(circuit, task)] if n <= SMALL else []
-    for candidate in pilot.pauli(circuit, task, aim=_aim(task), patience=_patience(found, task)):
-        found.append(candidate)
-        if candidate.outcome and candidate.truncation <= FINE:
-            break
-    cost = PLANNING * operations
-    if n > SMALL:
-        found.append(_if_worth(density, circuit, task, cost, _best(found, task)))
-    found.append(_if_worth(statevector, circuit, task, cost, _best(found, task)))
-    patience = SHARE * min(_best(found, task), task.seconds)
-    found.append(pilot.contraction(circuit, task, patience=patience))
+    small, aim = circuit.structure.n_qubits <= SMALL, _aim(task)
+    found = [density(circuit, task)] if small else []
+    first = min(FIRST, _patience(found, task))
+    found += pilot.pauli(circuit, task, aim=aim, patience=first)
+    found.append(_trajectories(circuit, task, found))
+    if not small:
+        found.append(_exact(circuit, task, found))
+    found.append(pilot.contraction(circuit, task, patience=_patience(found, task)))
     found.append(stabilizer(circuit, task))
-    return found + _networks(circuit, task, found)
+    if (patience := _patience(found, task)) > AGAIN * first:
+        found = [c for c in found if c.engine.name != "pauli"]
+        found += pilot.pauli(circuit, task, aim=aim, patience=patience)
+    return found + _networks(FAMILIES, circuit, task, found)
+
+
+def _trajectories(circuit: NoisyCircuit, task: Task, found: list[Candidate]) -> Candidate:
+    """Return the statevector engine, unless asking it is too dear beside the best so far."""
+    cost = STATE * len(circuit.structure.operations)
+    if cost > SHARE * _best(found, task):
+        return _unasked(Statevector(), cost)
+    return statevector(circuit, task)
+
+
+def _exact(circuit: NoisyCircuit, task: Task, found: list[Candidate]) -> Candidate:
+    """Return the exact engine, unless it or asking it is too dear beside the best so far."""
+    best = _best(found, task)
+    if narrowest(circuit.structure) > MAX_WIDTH:
+        return density(circuit, task)  # refuses at once
+    cost = EXACT_STATE * len(circuit.structure.operations)
+    if cost > SHARE * best:
+        return _unasked(Density(), cost)
+    if (least := least_density(circuit, task)) > best:
+        why = f"It would take more than {least:.2g} s, so it was not asked."
+        return Candidate(Density(), least, 0, refusal=why)
+    return density(circuit, task)
 
 
 def _aim(task: Task) -> float:
@@ -126,19 +161,6 @@ def _patience(found: list[Candidate], task: Task) -> float:
 def _best(found: list[Candidate], task: Task) -> float:
     """Return the price of the cheapest certain candidate so far; infinite without one."""
     return min((_price(c, task) for c in _good(found, task)), default=math.inf)
-
-
-def _if_worth(
-    ask: Callable[[NoisyCircuit, Task], Candidate],
-    circuit: NoisyCircuit,
-    task: Task,
-    cost: float,
-    best: float,
-) -> Candidate:
-    """Return a candidate, unless finding out what it costs is too dear beside the best so far."""
-    if cost <= SHARE * best:
-        return ask(circuit, task)
-    return _unasked(Density() if ask is density else Statevector(), cost)
 
 
 def _unasked(engine: Engine[Any], cost: float) -> Candidate:
@@ -168,9 +190,9 @@ def _good(found: list[Candidate], task: Task) -> list[Candidate]:
 
 def _price(candidate: Candidate, task: Task) -> float:
     """Return the seconds still to be paid, and what a less than exact answer is worth."""
-    seconds = 0.0 if candidate.outcome is not None else candidate.seconds
+    seconds = 0.0 if candidate.outcome is not None else candidate.seconds - candidate.paid
     inexact = candidate.truncation > 0 or candidate.stderr > 0
-    return seconds + (WORTH if inexact and task.tolerance is None else 0.0)
+    return seconds * EXACT + WORTH if inexact and task.tolerance is None else seconds
 
 
 def _choose(found: list[Candidate], task: Task, qubits: int) -> Itinerary:

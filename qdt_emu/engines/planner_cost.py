@@ -17,10 +17,12 @@ from qdt_emu.engines.density import Density, quadrature
 from qdt_emu.engines.density_run import program
 from qdt_emu.engines.engine import Engine
 from qdt_emu.engines.planner_task import MOST_TRAJECTORIES, SIGMAS, Candidate, Task
+from qdt_emu.engines.refusals import drawn, draws, too_wide
 from qdt_emu.engines.stabilizer import Stabilizer
 from qdt_emu.engines.stabilizer_clifford import clifford
 from qdt_emu.engines.stabilizer_text import write
 from qdt_emu.engines.statevector import MAX_WIDTH, Statevector
+from qdt_emu.engines.statevector_program import Program
 from qdt_emu.engines.statevector_run import Bound, bind, expected_flops, room_bytes
 from qdt_emu.errors import UnsupportedError
 
@@ -83,14 +85,9 @@ def statevector(circuit: NoisyCircuit, task: Task) -> Candidate:
     if (low := narrowest(structure)) > MAX_WIDTH:
         why = f"It would hold {low} qubits at a time, at most {MAX_WIDTH} are allowed."
         return Candidate(engine, 0.0, 0, refusal=why)
-    refused = engine.plan(structure, shots=task.shots, paulis=task.strings, memory=task.memory)
-    if refused.bytes == 0 and refused.refusal:
-        return Candidate(engine, 0.0, 0, refusal=refused.refusal)
-    if not task.strings:
-        programs = engine.prepare(structure).programs(np.float32)
-    else:
-        kept = frozenset(int(q) for q in np.flatnonzero(task.paulis.any(axis=0)))
-        programs = [sampled._compiled(structure, early=True, kept=kept)]  # noqa: SLF001
+    if why := too_wide(structure):
+        return Candidate(engine, 0.0, 0, refusal=why)
+    programs = _programs(structure, task)
     peak = min(p.layout.peak for p in programs)
     size = max(room_bytes(p, np.float32, spare=bool(task.strings)) for p in programs)
     threads = engine.workers(task.shots)
@@ -117,6 +114,41 @@ def statevector(circuit: NoisyCircuit, task: Task) -> Candidate:
     if shots > MOST_TRAJECTORIES:
         refusal = f"The tolerance would take {shots} trajectories, at most {MOST_TRAJECTORIES}."
     return Candidate(engine, seconds, bytes_, 0.0, stderr, refusal, "plan", shots)
+
+
+def _programs(structure: Structure, task: Task) -> list[Program]:
+    """Return the programs that the statevector engine chooses from."""
+    if not task.strings:
+        return Statevector().prepare(structure).programs(np.float32)
+    kept = frozenset(int(q) for q in np.flatnonzero(task.paulis.any(axis=0)))
+    return [sampled._compiled(structure, early=True, kept=kept)]  # noqa: SLF001
+
+
+def least_density(circuit: NoisyCircuit, task: Task) -> float:
+    """Return seconds that the exact engine takes at the least, from the width of a trajectory.
+
+    Error:
+        Mostly far too low: as many steps at the full width as it has qubits.
+    """
+    width = min(p.layout.peak for p in _programs(circuit.structure, task))
+    return 32.0 * width * 4.0**width / (2 * exact.FLOPS)
+
+
+def noiseless(circuit: NoisyCircuit) -> bool:
+    """Return whether all shots share one trajectory: no event can be drawn."""
+    structure, values = circuit.structure, circuit.values
+    later, inside = set[int](), False
+    for op in reversed(structure.operations):
+        again = op.kind is Kind.MEASURE and not later.isdisjoint(op.qubits)
+        inside |= again or bool(op.conditions) or op.kind is Kind.RESET
+        later.update(op.qubits)
+    relaxed = np.asarray(values.relaxation)[_slots(structure, Kind.RELAXATION), :2] != 1.0
+    flips = (
+        np.asarray(table)[_slots(structure, Kind.PAULI, size), 1:] > 0
+        for size, table in ((1, values.pauli1), (2, values.pauli2))
+    )
+    noisy = bool(relaxed.any()) or any(bool(f.any()) for f in flips)
+    return not (inside or noisy or drawn(draws(structure), values))
 
 
 def _some_event(bound: Bound) -> float:

@@ -11,20 +11,23 @@ import numpy as np
 from qdt_emu.circuit import NoisyCircuit
 from qdt_emu.engines.contraction import FLOPS, Contraction
 from qdt_emu.engines.contraction_network import Reduced, observable, reduce
-from qdt_emu.engines.pauli import Pauli
+from qdt_emu.engines.pauli import Pauli, answer
+from qdt_emu.engines.pauli_error import stated
+from qdt_emu.engines.pauli_run import Propagated
 from qdt_emu.engines.planner_task import Candidate, Task
 from qdt_emu.engines.refusals import draws, refuse_draws
 from qdt_emu.errors import UnsupportedError
 
-# Pauli propagation. Measured with 16 to 100 qubits of ibm_sherbrooke on one Zen 3 core: 5 to 10 us
-# per operation to bind and scan, 7 to 19 million strings changed in a second.
+# Pauli propagation. Measured with 5 to 127 qubits of the zoo on one Zen 3 core: 8 to 10 us per
+# operation to bind and scan, 9e-8 s per change of a string, thrice that with half a million.
 PER_OPERATION = 8e-6  # s
 PER_UPDATE = 1e-7  # s
-LADDER = (1e-2, 1e-3, 1e-4, 1e-5)  # thresholds of pilot runs; each also runs at coarser ones
-PILOT_STRINGS = 16  # of many, this many are tried
+MANY = 3e5  # strings that double the time of a change
+PILOT_STRINGS = 64  # of more, this many are tried
 SLOWEST_DECAY = 0.05  # a bound that falls more slowly with the threshold is not extrapolated
 MARGIN = 0.6  # an extrapolated bound aims this much below the tolerance
 SMALLEST_THRESHOLD = 1e-9
+BELOW = 10.0  # a threshold is lowered to where it should do over this before it is given up
 # Contraction. Measured on bricks of 10 to 40 qubits: 112, 188 and 507 tensors were searched in
 # 0.9, 2.2 and 14 s; a ninth of the operations become tensors.
 PER_TENSOR = 6e-3  # s
@@ -36,65 +39,79 @@ ENTRIES = 2048  # bytes of a network per operation, before anything is contracte
 GREEDY = 1e3  # a search finds an order cheaper by this much than the first greedy one, at most
 
 
-def pauli(circuit: NoisyCircuit, task: Task, *, aim: float, patience: float) -> Iterator[Candidate]:
-    """Yield Pauli propagation at finer and finer thresholds, then what would reach the aim.
+def pauli(circuit: NoisyCircuit, task: Task, *, aim: float, patience: float) -> list[Candidate]:
+    """Return Pauli propagation as far as it comes, and what would reach the aim.
 
     Args:
         circuit: What runs.
         task: What is wanted.
         aim: Bound that is good enough.
-        patience: Seconds that the next pilot run may take.
+        patience: Seconds that the pilot run may take.
 
     Error:
-        Bounds and answers of pilot runs are those of the engine; extrapolated bounds follow a
-        power law through the last two.
+        Bounds and answers of the pilot run are those of the engine; extrapolated bounds follow a
+        power law through its last two thresholds.
     """
-    engine = _fitting(Pauli(), circuit, task)
-    plan = engine.plan(circuit.structure, shots=1, paulis=task.strings, memory=task.memory)
+    engine = _fitting(replace(Pauli(), threshold=SMALLEST_THRESHOLD, tolerance=aim), circuit, task)
+    structure, n = circuit.structure, task.strings
+    plan = engine.plan(structure, shots=1, paulis=n, memory=task.memory)
     if plan.refusal:
-        yield Candidate(engine, 0.0, plan.bytes, refusal=plan.refusal)
+        return [Candidate(engine, 0.0, plan.bytes, refusal=plan.refusal)]
+    chosen = np.linspace(0, n - 1, min(n, PILOT_STRINGS)).astype(int)
+    fixed = PER_OPERATION * len(structure.operations)
+    if fixed > patience:
+        why = f"A pilot run would take more than {fixed:.2g} s, so it was not asked."
+        return [Candidate(engine, fixed, plan.bytes, refusal=why)]
+    budget = max(1, int((patience - fixed) / (PER_UPDATE * len(chosen))))
+    tried = replace(engine, max_updates=budget)
+    try:
+        state = tried.prepare(structure)
+        runs = tried.runs(state, circuit.values, task.paulis[chosen], task.readout)
+    except UnsupportedError as reason:
+        return [Candidate(tried, 0.0, plan.bytes, refusal=str(reason))]
+    found = answer(runs)
+    share = n / len(chosen)
+    seconds = fixed + share * sum(_seconds(r) for run in runs for r in run)
+    whole = found if share == 1 else None
+    pilot = Candidate(
+        *(tried, seconds, plan.bytes, found.truncation), source="pilot run", outcome=whole
+    )
+    if found.truncation <= aim:
+        return [pilot]
+    return [pilot, *_beyond(engine, runs, aim, fixed, share, plan.bytes)]
+
+
+def _seconds(run: Propagated) -> float:
+    """Return the time of one string at one threshold."""
+    return PER_UPDATE * run.updates * (1 + run.terms / MANY)
+
+
+def _beyond(
+    engine: Pauli,
+    runs: list[list[Propagated]],
+    aim: float,
+    fixed: float,
+    share: float,
+    size: int,
+) -> Iterator[Candidate]:
+    """Yield what is expected at a threshold that no pilot run has tried."""
+    worst = max(runs, key=stated)
+    if len(worst) < 3:
         return
-    chosen = np.linspace(0, task.strings - 1, min(task.strings, PILOT_STRINGS)).astype(int)
-    fixed = PER_OPERATION * len(circuit.structure.operations)
-    share = task.strings / len(chosen)
-    bounds: list[float] = []
-    costs: list[float] = []
-    used: list[float] = []
-    for threshold in LADDER:
-        if used and fixed + _next(costs, used, threshold) > patience:
-            break
-        tried = replace(engine, threshold=threshold)
-        try:
-            state = tried.prepare(circuit.structure)
-            found = tried.estimate(
-                state, circuit.values, task.paulis[chosen], task.readout, shots=1, seed=0
-            )
-        except UnsupportedError as reason:
-            yield Candidate(tried, 0.0, plan.bytes, refusal=str(reason))
-            return
-        used.append(threshold)
-        bounds.append(found.truncation)
-        costs.append(PER_UPDATE * float(found.details["pauli updates"]) * share)
-        yield Candidate(
-            *(tried, fixed + costs[-1], plan.bytes, found.truncation),
-            source="pilot run",
-            outcome=found if share == 1 else None,
-        )
-        if found.truncation <= aim:
-            return
-        if len(used) > 1:
-            needed = _needed(bounds, used, aim)
-            far = needed < SMALLEST_THRESHOLD or _next(costs, used, needed) > LONGEST
-            if far or needed > used[-1] / 10:
-                break
-    if len(used) > 1 and (threshold := _needed(bounds, used, aim)) >= SMALLEST_THRESHOLD:
-        yield Candidate(
-            replace(engine, threshold=float(f"{threshold:.2g}")),
-            fixed + _next(costs, used, threshold),
-            plan.bytes,
-            MARGIN * aim,
-            source="extrapolated",
-        )
+    bounds = [stated(worst[1:]), stated(worst)]
+    used = [worst[1].threshold, worst[0].threshold]
+    costs = [share * sum(_seconds(r) for run in runs for r in run[k:]) for k in (1, 0)]
+    threshold = _needed(bounds, used, aim)
+    if threshold < SMALLEST_THRESHOLD or used[0] <= used[1]:
+        return
+    finest = max(SMALLEST_THRESHOLD, threshold / BELOW)
+    yield Candidate(
+        replace(engine, threshold=float(f"{finest:.2g}")),
+        fixed + _next(costs, used, threshold),
+        size,
+        MARGIN * aim,
+        source="extrapolated",
+    )
 
 
 def _fitting(engine: Pauli, circuit: NoisyCircuit, task: Task) -> Pauli:
@@ -179,20 +196,22 @@ def _greedy(circuit: NoisyCircuit, task: Task, codes: Any) -> float:
     return 2 * float(tree.contraction_cost())
 
 
-def finer(candidate: Candidate, stated: float, task: Task) -> Candidate | None:
+def finer(candidate: Candidate, missed: float, task: Task) -> Candidate | None:
     """Return the same engine with settings that should reach the tolerance it has missed.
 
     Args:
         candidate: What ran.
-        stated: The error it stated.
+        missed: The error it stated.
         task: What is wanted.
 
     Returns:
         None where there is nothing to refine, or no time left for it.
     """
-    excess = stated / (task.tolerance or stated)
+    excess = missed / (task.tolerance or missed)
     if isinstance(candidate.engine, Pauli):
-        better = replace(candidate.engine, threshold=candidate.engine.threshold / 5)
+        better = replace(
+            candidate.engine, threshold=candidate.engine.threshold / 5, max_updates=None
+        )
         found = replace(candidate, engine=better, seconds=5 * candidate.seconds, outcome=None)
     elif candidate.stderr > 0 and task.more_shots:
         shots = math.ceil(1.2 * excess**2 * candidate.shots)

@@ -13,7 +13,7 @@ from qdt_emu.engines.engine import Expectations, Records
 from qdt_emu.engines.mpo import Mpo
 from qdt_emu.engines.mps import MPS
 from qdt_emu.engines.network import Network
-from qdt_emu.engines.planner_cost import FEWEST
+from qdt_emu.engines.planner_cost import FEWEST, noiseless
 from qdt_emu.engines.planner_task import MOST_TRAJECTORIES, SIGMAS, Candidate, Task
 from qdt_emu.errors import UnsupportedError
 
@@ -44,13 +44,15 @@ class Family:
     planning: float
 
 
-# Planning was measured on bricks of 40 to 100 qubits of ibm_sherbrooke.
+# Planning was measured on the zoo's circuits of 10 to 127 qubits.
+CHAIN = Family(MPS(), (16, 32, 64, 128, 256), sampled=True, planning=3e-5)
 FAMILIES = (
-    Family(DensityNetwork(), (8, 16, 32, 64), sampled=False, planning=2e-4),
-    Family(Mpo(), (16, 32, 64, 128), sampled=False, planning=1.5e-4),
-    Family(MPS(), (16, 32, 64, 128, 256), sampled=True, planning=2e-4),
-    Family(Network(), (4, 8, 16, 32), sampled=True, planning=2e-4),
+    Family(DensityNetwork(), (8, 16, 32, 64), sampled=False, planning=1e-5),
+    Family(Mpo(), (16, 32, 64, 128), sampled=False, planning=2e-5),
+    CHAIN,
+    Family(Network(), (4, 8, 16, 32), sampled=True, planning=2e-5),
 )
+DRAWING = 1.5e-9  # s per shot, site and squared bond, where all shots share a state
 
 
 def states(
@@ -71,9 +73,11 @@ def states(
     """
     tried: list[tuple[int, float]] = []
     last: Candidate | None = None
+    alone = family.sampled and noiseless(circuit)
     for bond in family.bonds:
         engine = replace(family.engine, max_bond=bond)
         shots = min(PILOT_TRAJECTORIES, task.shots) if family.sampled else task.shots
+        shots = 1 if alone else shots
         ask = {"paulis": task.strings, "memory": task.memory}
         plan = engine.plan(circuit.structure, shots=shots, **ask)
         if plan.refusal:
@@ -82,11 +86,14 @@ def states(
         if plan.seconds > patience:
             break
         try:
-            found = _run(engine, circuit, task, shots)
+            state, found = _run(engine, circuit, task, shots)
         except (UnsupportedError, np.linalg.LinAlgError) as reason:
             yield Candidate(engine, 0.0, plan.bytes, refusal=str(reason))
             return
-        last = _candidate(engine, circuit, task, found, shots, sampled=family.sampled)
+        last = _candidate(engine, circuit, task, found, shots, sampled=family.sampled, alone=alone)
+        if not task.strings and isinstance(engine, Mpo):
+            evolved = engine.plan(circuit.structure, shots=0, **ask).seconds
+            last = replace(last, state=state, paid=evolved)
         yield last
         tried.append((bond, last.truncation))
         reached = [v for k, v in found.details.items() if k.endswith("bond")]
@@ -96,12 +103,17 @@ def states(
     yield from _beyond(family, circuit, task, tried, last, aim)
 
 
-def _run(engine: Chained, circuit: NoisyCircuit, task: Task, shots: int) -> Expectations | Records:
-    """Return a pilot run's answer."""
+def _run(
+    engine: Chained, circuit: NoisyCircuit, task: Task, shots: int
+) -> tuple[Any, Expectations | Records]:
+    """Return what a pilot run draws from, and its answer."""
     state: Any = engine.prepare(circuit.structure)
-    if not task.strings:
-        return engine.sample(state, circuit.values, shots=shots, seed=0)
-    return engine.estimate(*(state, circuit.values, task.paulis, task.readout), shots=shots, seed=0)
+    if task.strings:
+        ask = (state, circuit.values, task.paulis, task.readout)
+        return state, engine.estimate(*ask, shots=shots, seed=0)
+    if isinstance(engine, Mpo):
+        state = engine.evolve(state, circuit.values)
+    return state, engine.sample(state, circuit.values, shots=shots, seed=0)
 
 
 def _candidate(
@@ -112,8 +124,9 @@ def _candidate(
     shots: int,
     *,
     sampled: bool,
+    alone: bool,
 ) -> Candidate:
-    """Return what a pilot run says about the whole one."""
+    """Return what a pilot run says about the whole one; `alone` where one trajectory is all."""
     spread = 0.0
     if isinstance(found, Expectations) and sampled:
         spread = min(1.0, SPREAD * float(found.stderr.max(initial=0.0)) * math.sqrt(shots))
@@ -121,20 +134,18 @@ def _candidate(
     if task.strings and task.more_shots and task.tolerance is not None:
         left = max(task.tolerance - found.truncation, 0.2 * task.tolerance)
         total = max(FEWEST, math.ceil((SIGMAS * spread / left) ** 2))
-    certain = task.strings > 0 and sampled and spread == 0.0
-    plan = engine.plan(
-        circuit.structure,
-        shots=1 if certain else total,
-        paulis=task.strings,
-        memory=task.memory,
-    )
+    ask = {"shots": 1 if alone else total, "paulis": task.strings, "memory": task.memory}
+    plan = engine.plan(circuit.structure, **ask)
+    seconds = plan.seconds
+    if alone and not task.strings:
+        seconds += DRAWING * total * circuit.structure.n_qubits * engine.max_bond**2
     refusal = plan.refusal
     if total > MOST_TRAJECTORIES:
         refusal = f"The tolerance would take {total} trajectories, at most {MOST_TRAJECTORIES}."
     whole = isinstance(found, Expectations) and not sampled
     return Candidate(
         engine,
-        plan.seconds,
+        seconds,
         plan.bytes,
         found.truncation,
         spread / math.sqrt(total),

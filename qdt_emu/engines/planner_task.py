@@ -60,6 +60,8 @@ class Candidate:
         source: How the figures are known.
         shots: Samples or trajectories it would run.
         outcome: Its answer, where a pilot run has given it already.
+        state: What the engine samples from, where a pilot run has come that far.
+        paid: Seconds of the work that a pilot run has done already.
     """
 
     engine: Engine[Any]
@@ -71,6 +73,8 @@ class Candidate:
     source: str = "plan"
     shots: int = 0
     outcome: Expectations | None = None
+    state: Any = None
+    paid: float = 0.0
 
     def stated(self, task: Task) -> float:
         """Return the error it would state; without a tolerance trajectories are as asked for."""

@@ -121,7 +121,7 @@ def sample(
         own, seed_k = part.circuit, _own_seed(seed, part.index)
         plan = itinerary(own, part.task, engine)
         chosen = _accepted(plan)
-        state = prepared(chosen.engine, own.structure)
+        state = chosen.state or prepared(chosen.engine, own.structure)
         records = chosen.engine.sample(state, own.values, shots=shots, seed=seed_k)
         bits[:, list(part.clbits)] = records.bits
         check = crosscheck(chosen, own, part.task, seed_k)
