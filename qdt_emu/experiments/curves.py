@@ -1,0 +1,144 @@
+"""The curves that experiments fit: decays and damped oscillations, with their derivatives."""
+
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qdt_emu.experiments.likelihood import Fit, fit
+
+Floats = NDArray[np.float64]
+
+
+def fit_decay(
+    x: Floats,
+    hits: Floats,
+    shots: Floats,
+    *,
+    offset: float | None = None,
+    overdispersed: bool = False,
+) -> Fit:
+    r"""Return fits of $p(x) = b + a e^{-x k}$; parameters (ln k, a, b).
+
+    Args:
+        x: Delay or depth, shape (b, m).
+        hits: Events, shape (b, m).
+        shots: Trials, shape (b, m).
+        offset: Known b; None fits it.
+        overdispersed: See `likelihood.fit`.
+
+    Returns:
+        With two parameters (ln k, a) where the offset is known.
+    """
+    free = offset is None
+
+    def model(values: Floats) -> tuple[Floats, Floats]:
+        rate = np.exp(np.clip(values[:, :1], -700, 700))
+        shape = np.exp(-rate * x)
+        base = values[:, 2:3] if free else offset
+        slopes = [-values[:, 1:2] * rate * x * shape, shape]
+        if free:
+            slopes.append(np.ones_like(shape))
+        return base + values[:, 1:2] * shape, np.stack(slopes, axis=-1)
+
+    start = _first_decay(x, hits, shots, offset)
+    return fit(model, start, hits, shots, overdispersed=overdispersed)
+
+
+def _first_decay(x: Floats, hits: Floats, shots: Floats, offset: float | None) -> Floats:
+    """Return the best of a grid of rates; amplitude and offset follow by least squares."""
+    seen = hits / np.maximum(shots, 1)
+    length = np.maximum(x.max(1, keepdims=True), 1e-300)
+    out = np.zeros((len(x), 2 if offset is not None else 3))
+    least = np.full(len(x), np.inf)
+    for turns in np.geomspace(0.01, 100, 41):
+        shape = np.exp(-turns * x / length)
+        columns = [shape] if offset is not None else [shape, np.ones_like(shape)]
+        target = seen - (offset or 0.0)
+        basis = np.stack(columns, axis=-1) * (shots > 0)[..., None]
+        normal = np.einsum("bmi,bmj->bij", basis, basis) + 1e-12 * np.eye(len(columns))
+        right = np.einsum("bmi,bm->bi", basis, target)
+        found = np.linalg.solve(normal, right[..., None])[..., 0]
+        left = ((target - np.einsum("bmi,bi->bm", basis, found)) ** 2 * (shots > 0)).sum(1)
+        better = left < least
+        out[better, 0] = np.log(turns / length[better, 0])
+        out[better, 1:] = found[better]
+        least = np.where(better, left, least)
+    return out
+
+
+def fit_oscillation(
+    t: Floats, hits: Floats, shots: Floats, *, beating: bool = False, gaussian: bool = False
+) -> Fit:
+    r"""Return fits of $p(t) = b + E(t) (c \cos 2 \pi f t + s \sin 2 \pi f t)$.
+
+    The envelope is $E = e^{-k t}$, times $e^{-(g t)^2}$ if `gaussian`, times
+    $\cos \pi \zeta t$ if `beating`: two lines at $f \pm \zeta / 2$.
+
+    Returns:
+        Parameters (ln k, c, s, b, f), then g and zeta where they are part of the model.
+    """
+    extra = {name: 5 + k for k, name in enumerate(_extras(beating=beating, gaussian=gaussian))}
+
+    def model(values: Floats) -> tuple[Floats, Floats]:
+        rate = np.exp(np.clip(values[:, :1], -700, 700))
+        c, s, b, f = (values[:, k : k + 1] for k in range(1, 5))
+        envelope = np.exp(-rate * t)
+        log_slopes = {0: -rate * t}
+        swing, turned = np.ones_like(t), np.zeros_like(t)
+        if "g" in extra:
+            g = values[:, extra["g"], None]
+            envelope = envelope * np.exp(-((g * t) ** 2))
+            log_slopes[extra["g"]] = -2 * g * t**2
+        if "zeta" in extra:
+            angle = np.pi * values[:, extra["zeta"], None] * t
+            swing, turned = np.cos(angle), -np.pi * t * np.sin(angle)
+        cosine, sine = np.cos(2 * np.pi * f * t), np.sin(2 * np.pi * f * t)
+        wave = c * cosine + s * sine
+        slopes = np.zeros((*t.shape, values.shape[1]))
+        slopes[..., 1], slopes[..., 2] = envelope * swing * cosine, envelope * swing * sine
+        slopes[..., 3] = 1.0
+        slopes[..., 4] = envelope * swing * 2 * np.pi * t * (s * cosine - c * sine)
+        for k, log_slope in log_slopes.items():
+            slopes[..., k] = log_slope * envelope * swing * wave
+        if "zeta" in extra:
+            slopes[..., extra["zeta"]] = envelope * turned * wave
+        return b + envelope * swing * wave, slopes
+
+    zetas = np.geomspace(0.2, 0.125 * t.shape[1], 14) if beating else np.zeros(1)
+    start = np.stack(
+        [
+            _first_oscillation(*row, zetas / row[0].max(), gaussian=gaussian)
+            for row in zip(t, hits / np.maximum(shots, 1), strict=True)
+        ]
+    )
+    return fit(model, start[:, : 5 + len(extra)], hits, shots)
+
+
+def _extras(*, beating: bool, gaussian: bool) -> list[str]:
+    return [name for name, there in (("g", gaussian), ("zeta", beating)) if there]
+
+
+def _first_oscillation(t: Floats, seen: Floats, zetas: Floats, *, gaussian: bool) -> Floats:
+    """Return the best of a grid of frequencies, envelopes and beats; the rest is linear."""
+    length = t.max()
+    nyquist = 0.5 * (len(t) - 1) / length
+    lines = np.linspace(0.0, nyquist, 4 * len(t))[1:]
+    waves = np.exp(2j * np.pi * lines[:, None] * t)
+    widths = (0.3 / length, 1.5 / length, 5 / length) if gaussian else (0.0,)
+    least, out = np.inf, np.zeros(7)
+    for rate, g, zeta in product((0.3 / length, 1 / length, 4 / length), widths, zetas):
+        envelope = np.exp(-rate * t - (g * t) ** 2) * np.cos(np.pi * zeta * t)
+        parts = waves.real * envelope, waves.imag * envelope, np.ones_like(waves.real)
+        basis = np.stack(parts, axis=-1)
+        normal = np.einsum("fmi,fmj->fij", basis, basis) + 1e-9 * np.eye(3)
+        right = np.einsum("fmi,m->fi", basis, seen)
+        found = np.linalg.solve(normal, right[..., None])[..., 0]
+        # What the best linear part explains is right . found.
+        left = (seen**2).sum() - np.einsum("fi,fi->f", right, found)
+        k = int(np.argmin(left))
+        if left[k] < least:
+            least = float(left[k])
+            out[:5] = np.log(rate), *found[k], lines[k]
+            out[5:] = (g, zeta) if gaussian else (zeta, 0.0)
+    return out
