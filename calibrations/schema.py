@@ -126,6 +126,7 @@ TIMING = {  # scalars without companions: settings of the control system, not me
     "granularity": ("dt", "durations are multiples of this"),
     "min_length": ("dt", "shortest pulse"),
     "pulse_alignment": ("dt", "pulses start at multiples of this"),
+    "feedforward_latency": ("s", "from the end of a readout to the first pulse that depends on it"),
 }
 
 ATTRIBUTES = (

@@ -32,13 +32,22 @@ MACHINES = {20: "garnet", 54: "emerald"}  # qubits of IQM's processors on Braket
 ONE_QUBIT, TWO_QUBIT = "r", "cz"
 
 ASSUMED: Mapping[str, tuple[float, str]] = {
-    "gates_1q/duration": (20e-9, "prx of IQM's own simulated Garnet (iqm-client 36, IQMFakeGarnet)"),
+    "gates_1q/duration": (
+        20e-9,
+        "prx of IQM's own simulated Garnet (iqm-client 36, IQMFakeGarnet)",
+    ),
     "gates_2q/duration": (40e-9, "cz of IQM's own simulated Garnet (iqm-client 36, IQMFakeGarnet)"),
     # Decay during readout makes P(0|1) - P(1|0) about t / (2 T1): over the qubits of Garnet,
     # the ratio of the means gives 0.77 us (2025-07-06) and 0.88 us (2025-08-14).
     "readout/duration": (0.8e-6, "from P(0|1) - P(1|0) = t / (2 T1) over the qubits of Garnet"),
 }
 """Durations in s that no IQM file contains, and where they come from."""
+
+# IQM's software drives instruments of Zurich Instruments (`iqm.pulse.playlist.channel`), whose own
+# timing model (zhinst-timing-models 24.4, SHFQA to SHFSG through a PQSC, 0.3 to 0.8 us of
+# integration) gives 0.37 to 0.38 us from the end of integration to the first pulse.
+FEEDFORWARD_LATENCY = 0.38e-6
+"""In s, assumed likewise."""
 
 _ZERO = Filler(0.0, 0.0, Flag.SENTINEL, "0 instead of a measurement", kept=False)
 _ONE = Filler(1.0, 1.0, Flag.SENTINEL, "fidelity 0: not measured", kept=False)
@@ -153,7 +162,7 @@ def read_braket_iqm(data: Json, *, source: str, sha256: str) -> Calibration:
         layout,
         values.of,
         definitions=DEFINITIONS,
-        timing={},
+        timing={"feedforward_latency": FEEDFORWARD_LATENCY},
         ledger=reading.draft.ledger(),
     )
     return Calibration(tree)
@@ -187,7 +196,9 @@ def _layout(data: Json, reading: Reading) -> tuple[tuple[int, ...], Layout]:
         )
     place = {str(label): q for q, label in enumerate(labels)}
     named = [(f"`{name}` of `two_qubit`", str(name).split("-")) for name in pairs]
-    named += [(f"Coupling {a}-{b}", [str(a), str(b)]) for a, around in graph.items() for b in around]
+    named += [
+        (f"Coupling {a}-{b}", [str(a), str(b)]) for a, around in graph.items() for b in around
+    ]
     edges: dict[tuple[int, int], None] = {}
     for k, (what, ends) in enumerate(named):
         if len(ends) != 2 or not set(ends) <= set(place) or ends[0] == ends[1]:
@@ -199,9 +210,7 @@ def _layout(data: Json, reading: Reading) -> tuple[tuple[int, ...], Layout]:
         if k < len(pairs) or not {(a, b), (b, a)} & set(edges):
             edges[a, b] = None
     coupled = tuple(sorted({(min(e), max(e)) for e in edges}))
-    layout = Layout(
-        len(labels), (ONE_QUBIT,), (TWO_QUBIT,), tuple(edges), coupled, labels=labels
-    )
+    layout = Layout(len(labels), (ONE_QUBIT,), (TWO_QUBIT,), tuple(edges), coupled, labels=labels)
     return labels, layout
 
 
@@ -372,3 +381,8 @@ def _assume_durations(values: Values) -> None:
             f"/assumed/{path}", path, "repaired", f"not in the file; assumed: {reason}",
             leaves=0, new=seconds,
         )  # fmt: skip
+    reason = "not in the file; assumed: the timing model of Zurich Instruments"
+    values.reading.draft.add(
+        "/assumed/timing/feedforward_latency", "timing/feedforward_latency", "repaired", reason,
+        leaves=0, new=FEEDFORWARD_LATENCY,
+    )  # fmt: skip

@@ -13,6 +13,7 @@ from qiskit.circuit.classical import expr
 from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.transpiler import Target
 
+from qdt_emu.circuit.braket import by_label
 from qdt_emu.circuit.decouple import SEQUENCES, decouple
 from qdt_emu.circuit.lower import lower
 from qdt_emu.circuit.noisy import NoisyCircuit, Structure
@@ -37,7 +38,7 @@ class Options:
     Attributes:
         layout: Physical qubit of each of the circuit's; None lets Qiskit choose.
         optimization_level: Qiskit's, 0 to 3.
-        schedule: 'alap' or 'asap'.
+        schedule: 'alap' or 'asap'; None takes the device's.
         decoupling: None, 'XX' or 'XY4'.
         allow_noiseless: Gates that may run without a noise model, perfectly and in no time.
         transpiler_seed: For layout and routing.
@@ -45,7 +46,7 @@ class Options:
 
     layout: tuple[int, ...] | None = None
     optimization_level: int = 2
-    schedule: str = "alap"
+    schedule: str | None = None
     decoupling: str | None = None
     allow_noiseless: frozenset[str] = frozenset()
     transpiler_seed: int = 0
@@ -53,7 +54,7 @@ class Options:
     def __post_init__(self) -> None:
         allowed: dict[str, tuple[object, ...]] = {
             "optimization_level": (0, 1, 2, 3),
-            "schedule": ("alap", "asap"),
+            "schedule": (None, "alap", "asap"),
             "decoupling": (None, *SEQUENCES),
         }
         for name, choices in allowed.items():
@@ -130,6 +131,7 @@ def compile_circuit(
         InputError: The circuit does not fit the device or the options.
         UnsupportedError: An operation that has no model here.
     """
+    circuit = by_label(circuit, device)
     _check_angles(circuit)
     if not measured and "measure" in circuit.count_ops():
         circuit = _without_final_measurements(circuit)
@@ -153,7 +155,8 @@ def compile_circuit(
             else found.final_index_layout(filter_ancillas=True)
         )
     steps = steps_of(physical, device, allow_noiseless=options.allow_noiseless)
-    timed, duration = schedule(steps, latency=device.feedforward_latency, method=options.schedule)
+    method = options.schedule or device.schedule
+    timed, duration = schedule(steps, latency=device.feedforward_latency, method=method)
     if options.decoupling:
         timed = decouple(timed, duration, device, options.decoupling)
     structure, recipe = lower(

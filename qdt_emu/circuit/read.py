@@ -8,16 +8,18 @@ from typing import Any
 
 from qiskit import QuantumCircuit, qasm2, qasm3
 
+from qdt_emu.circuit import braket
 from qdt_emu.errors import InputError
 
-PHYSICAL = "physical"  # key in a circuit's metadata: its qubits are the processor's
+PHYSICAL = braket.PHYSICAL
 
 
 def read_circuit(source: Any) -> QuantumCircuit:
     """Return the circuit in `source`.
 
     OpenQASM 3 with hardware qubits (`$3`) gives a circuit on qubits 0 to the highest one, marked
-    as physical: it is never laid out anew.
+    as physical: it is never laid out anew. Text with the words of Amazon Braket (`#pragma braket`,
+    `measure_ff`, `cc_prx`) is read by `circuit.braket`.
 
     Args:
         source: A `QuantumCircuit`, OpenQASM 2 or 3 text, or a path of a file that holds it.
@@ -70,6 +72,8 @@ def _parse(text: str, where: str) -> QuantumCircuit:
         )
     if version.group(1) == "2":
         return _parse2(text, where)
+    if version.group(1) == "3" and braket.is_braket(text):
+        return braket.read_braket(text, where)
     if version.group(1) == "3":
         return _parse3(text, where)
     raise InputError(f"{where} is OpenQASM {version.group(1)}; versions 2 and 3 can be read.")

@@ -13,6 +13,8 @@
 | R | one or both readout errors missing | the mean `readout_error` | - |
 | R | excited population too large for the readout errors | lowered | - |
 | ZZ | rate missing or flagged as not usable | taken as 0 | - |
+| A | duration or latency assumed by the reader | used | `feedforward_latency` |
+| D | Ramsey and echo time both published | detuning from shot to shot | `slow_dephasing` |
 
 Source: the residual formula holds for any known part, see `noise.depolarizing`.
 """
@@ -25,6 +27,12 @@ from numpy.typing import NDArray
 
 from qdt_emu.calibrations import Calibration
 from qdt_emu.calibrations.schema import Flag
+from qdt_emu.device.assumed import (
+    FEEDFORWARD_LATENCY,
+    assumptions,
+    schedule_of,
+    shot_to_shot_detuning,
+)
 from qdt_emu.device.device import SYMMETRIC, VIRTUAL, Device, Instruction, Note
 from qdt_emu.device.parameters import Parameters
 from qdt_emu.errors import CalibrationError, InputError
@@ -52,7 +60,10 @@ class Policy:
             do not contain it. It is divided out of the readout errors.
         zz: False leaves the published ZZ rates out.
         zz_frame: 'neighbour_ground' or 'dressed', see `noise.zz_unitary`.
-        feedforward_latency: In s, between a measurement's end and what depends on it.
+        feedforward_latency: In s, between a measurement's end and what depends on it; None takes
+            the calibration's, or 1 us where it has none.
+        slow_dephasing: False leaves out the detuning from shot to shot that follows from a Ramsey
+            time below the echo time.
     """
 
     negative_residual: str = "anchor"
@@ -61,7 +72,8 @@ class Policy:
     excited_population: float | tuple[float, ...] = 0.0
     zz: bool = True
     zz_frame: Frame = "neighbour_ground"
-    feedforward_latency: float = 1e-6
+    feedforward_latency: float | None = None
+    slow_dephasing: bool = True
 
     def __post_init__(self) -> None:
         allowed = {
@@ -135,7 +147,12 @@ def build(calibration: Calibration, policy: Policy | None = None) -> Device:
         assignment=assignment,
         reset_excitation=np.zeros(n),
         zz=zz,
+        detuning=shot_to_shot_detuning(calibration, notes) if policy.slow_dephasing else None,
     )
+    notes += assumptions(calibration)
+    latency = policy.feedforward_latency
+    if latency is None:
+        latency = calibration.timing.get("feedforward_latency", FEEDFORWARD_LATENCY)
     return Device(
         name=calibration.name,
         calibration_id=calibration.id,
@@ -146,12 +163,14 @@ def build(calibration: Calibration, policy: Policy | None = None) -> Device:
         couplers=couplers,
         parameters=parameters,
         dt=calibration.timing.get("dt"),
-        feedforward_latency=policy.feedforward_latency,
+        feedforward_latency=latency,
         zz_frame=policy.zz_frame,
         excluded=excluded,
         notes=tuple(notes),
         positions=_positions(calibration),
         snapshot_time=str(np.datetime_as_string(calibration.snapshot_time, unit="s")) + "Z",
+        labels=calibration.vendor_qubits,
+        schedule=schedule_of(calibration),
     )
 
 

@@ -78,13 +78,16 @@ class Device:
         parameters: The numbers.
         dt: Time step of the control electronics in s, or None.
         feedforward_latency: Time between the end of a measurement and the first operation that
-            depends on it, in s. No vendor file contains it.
+            depends on it, in s. No vendor's file contains it.
         zz_frame: 'neighbour_ground' (frames calibrated with the neighbour in |0>) or 'dressed'.
         excluded: Operations that exist but may not be used, with the reason.
         notes: What was repaired, imputed, anchored or left out while building.
         positions: Place of each qubit in a drawing, shape (n, 2), or None.
         snapshot_time: When the calibration was taken, ISO UTC.
         open_set: True for an ideal device that takes any one- or two-qubit gate.
+        labels: The vendor's number of each qubit, empty if they are 0, 1, ... Only circuits that
+            name qubits as the vendor does use it, see `circuit.braket`.
+        schedule: How the vendor's compiler places operations in time, 'alap' or 'asap'.
     """
 
     name: str
@@ -104,6 +107,8 @@ class Device:
     positions: np.ndarray | None = None
     snapshot_time: str = ""
     open_set: bool = False
+    labels: tuple[int, ...] = ()
+    schedule: str = "alap"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "excluded", MappingProxyType(dict(self.excluded)))
@@ -135,6 +140,51 @@ class Device:
             out[a].append(b)
             out[b].append(a)
         return tuple(tuple(sorted(x)) for x in out)
+
+    @cached_property
+    def spectators(self) -> tuple[tuple[tuple[int, int], int], ...]:
+        """Couplers, each with a qubit next to it; row `i` owns `parameters.stark[i]`."""
+        return tuple(
+            (pair, q)
+            for pair in self.couplers
+            for q in sorted({n for p in pair for n in self.neighbours[p]} - set(pair))
+        )
+
+    @cached_property
+    def contexts(self) -> tuple[tuple[tuple[int, int], tuple[int, int] | None], ...]:
+        """Couplers, alone and beside each neighbouring one; row `i` owns `parameters.context[i]`.
+
+        Couplers are neighbours if an edge joins them and they share no qubit, so that gates on
+        both can run at once.
+        """
+        alone = [(pair, None) for pair in self.couplers]
+        beside = [
+            (pair, other)
+            for pair in self.couplers
+            for other in sorted(
+                {
+                    (min(n, m), max(n, m))
+                    for p in pair
+                    for n in self.neighbours[p]
+                    for m in self.neighbours[n]
+                    if not {n, m} & set(pair)
+                }
+            )
+        ]
+        return (*alone, *beside)
+
+    @cached_property
+    def context_row(self) -> Mapping[Any, int]:
+        """Row of a context."""
+        return MappingProxyType({context: row for row, context in enumerate(self.contexts)})
+
+    @cached_property
+    def spectator_rows(self) -> Mapping[tuple[int, int], tuple[tuple[int, int], ...]]:
+        """(row, qubit) of the spectators of a coupler (a < b)."""
+        out: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        for row, (pair, q) in enumerate(self.spectators):
+            out.setdefault(pair, []).append((row, q))
+        return MappingProxyType({pair: tuple(found) for pair, found in out.items()})
 
     @cached_property
     def id(self) -> str:
