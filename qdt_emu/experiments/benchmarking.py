@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from qiskit import QuantumCircuit
 
 from qdt_emu.device import Device
 from qdt_emu.errors import InputError
@@ -75,7 +76,7 @@ def circuits(
     shape = (len(chosen), len(variants), len(lengths), samples)
     index, bits = np.zeros(shape, np.int64), np.zeros((*shape, size), np.int64)
     expected = np.zeros_like(bits)
-    written = []
+    written: list[QuantumCircuit] = []
     for group in groups(device, chosen, simultaneous=simultaneous):
         for cell in np.ndindex(shape[1:]):
             pen = Pen.new(device, size * len(group), "rb")
@@ -100,7 +101,8 @@ def circuits(
             "depth": ("depth", lengths, {"units": "1", "long_name": "Cliffords"}),
         },
     )
-    settings = {"sequence_seed": seed, "size": size, "simultaneous": int(simultaneous)}
+    settings: dict[str, Any] = {"sequence_seed": seed, "size": size}
+    settings["simultaneous"] = int(simultaneous)
     return program("rb", device, written, cells, source=SOURCE, **settings)
 
 
@@ -128,8 +130,8 @@ def _sequence(
             pen.circuit.barrier(pair)
             total = after(group.gate, total)
     # Bit 0 of the target belongs to place[0], wherever the gate's order puts it.
-    flips = [target >> place.index(q) & 1 for q in pair]
-    write_word(pen, pair, group.word(after(_flip(flips), inverse(total))))
+    bits = [target >> place.index(q) & 1 for q in pair]
+    write_word(pen, pair, group.word(after(flips(bits), inverse(total))))
 
 
 def _sequence_1q(
@@ -150,13 +152,13 @@ def _sequence_1q(
             pen.sx(q)
             pen.circuit.barrier(q)
             total = after(quarter, total)
-    pen.clifford(q, number(after(_flip([target]), inverse(total))))
+    pen.clifford(q, number(after(flips([target]), inverse(total))))
 
 
-def _flip(flips: Sequence[int]) -> Ints:
+def flips(bits: Sequence[int]) -> Ints:
     """Return the images under X on the qubits to be flipped."""
     signs = np.ones(1, np.int64)
-    for bit in flips:
+    for bit in bits:
         signs = np.kron(signs, [1, 1, -1, -1] if bit else [1, 1, 1, 1])
     return np.asarray(signs * np.arange(1, len(signs) + 1))
 

@@ -171,7 +171,7 @@ def _enter(
     kind: int,
 ) -> None:
     """Add the class: last layers on the representative, for first layers that give new ones."""
-    core = _core(gate, [local(pair) for pair in inside], kind)
+    core = _core(gate, [local(layer) for layer in inside], kind)
     lasts = np.array(locals_)
     for first, layer in enumerate(locals_ if kind else locals_[:1]):
         images = after(core, layer) if kind else np.arange(1, 17)

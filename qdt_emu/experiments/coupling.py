@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
+from qiskit import QuantumCircuit
 
 from qdt_emu.device import Device
 from qdt_emu.errors import InputError
@@ -53,7 +54,7 @@ def circuits(
     turn = FRINGES / float(times[-1]) if detuning is None else float(detuning)
     index = np.zeros((len(chosen), 2, len(times)), np.int64)
     bits = np.zeros_like(index)
-    written = []
+    written: list[QuantumCircuit] = []
     for group in groups(device, chosen, simultaneous=False):
         for state in (0, 1):
             for k, delay in enumerate(times.tolist()):

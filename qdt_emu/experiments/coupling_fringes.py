@@ -98,8 +98,8 @@ def neighbour_factor(
         both, both_slope = kept + lost, kept_slope + lost_slope
         second = kept.conj() + lost.conj() * both
         second_slope = kept_slope.conj() + lost_slope.conj() * both + lost.conj() * both_slope
-    factor = np.stack([both, second], axis=-2)
-    return factor, -2 * np.pi * np.stack([both_slope, second_slope], axis=-2)
+    slope = -2 * np.pi * np.stack([both_slope, second_slope], axis=-2)
+    return np.stack([both, second], axis=-2), np.asarray(slope, complex)
 
 
 def _first(t: Floats, seen: Floats, turn: float, decay: float, *, late: bool) -> Floats:

@@ -30,12 +30,12 @@ def fit_decay(
     Returns:
         With two parameters (ln k, a) where the offset is known.
     """
-    free = offset is None
+    free, known = offset is None, offset or 0.0
 
     def model(values: Floats) -> tuple[Floats, Floats]:
         rate = np.exp(np.clip(values[:, :1], -700, 700))
         shape = np.exp(-rate * x)
-        base = values[:, 2:3] if free else offset
+        base = values[:, 2:3] if free else known
         slopes = [-values[:, 1:2] * rate * x * shape, shape]
         if free:
             slopes.append(np.ones_like(shape))

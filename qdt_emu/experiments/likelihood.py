@@ -144,4 +144,4 @@ def _damped(information: Floats, damping: Floats) -> Floats:
     diagonal = np.diagonal(information, axis1=1, axis2=2)
     floor = 1e-12 * diagonal.max(axis=1, keepdims=True) + 1e-300
     extra = damping[:, None] * diagonal + floor
-    return information + extra[..., None] * np.eye(information.shape[-1])
+    return np.asarray(information + extra[..., None] * np.eye(information.shape[-1]))

@@ -224,7 +224,7 @@ def _chances(
         return None
     value = dict(zip(strings, found.values.tolist(), strict=True)) | {(): 1.0}
     out = [sum(w * value[s] for s, w in term.items()) for term in terms]
-    return np.clip(np.array(out), 0.0, 1.0)
+    return np.asarray(np.clip(np.array(out), 0.0, 1.0))
 
 
 def _terms(events: _Events, cell: int) -> dict[tuple[int, ...], float]:

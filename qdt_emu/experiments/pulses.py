@@ -150,8 +150,9 @@ def one_qubit_unitaries() -> Floats:
 def _one_qubit() -> dict[tuple[int, int, int], Floats]:
     sx = np.array([[1 + 1j, 1 - 1j], [1 - 1j, 1 + 1j]]) / 2
     found: dict[tuple[int, int, int], Floats] = {}
-    for turns in product(range(4), repeat=3):
-        a, b, c = (np.diag([1, 1j**k]) for k in turns)
+    for i, j, k in product(range(4), repeat=3):
+        turns = i, j, k
+        a, b, c = (np.diag([1, 1j**n]) for n in turns)
         unitary = c @ sx @ b @ sx @ a
         if not any(abs(np.trace(unitary.conj().T @ u)) > 1.99 for u in found.values()):
             found[turns] = unitary

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
+from qiskit import QuantumCircuit
 
 from qdt_emu.device import Device
 from qdt_emu.errors import InputError
@@ -69,7 +70,7 @@ def trace_program(
     chosen = places(device, qubits, 1)
     index = np.zeros((len(chosen), len(delays)), np.int64)
     bits = np.zeros_like(index)
-    circuits = []
+    circuits: list[QuantumCircuit] = []
     for group in groups(device, chosen, simultaneous=simultaneous):
         for k, delay in enumerate(delays.tolist()):
             pen = Pen.new(device, len(group), name)
