@@ -50,6 +50,8 @@ def missing_in_aer(device: Device) -> tuple[str, ...]:
         "t1 spread (one draw per job)": p.t1_spread is not None,
         "leakage (a third level)": p.leakage is not None,
         "offset (turns a qubit while it waits)": p.offset is not None,
+        "stark (a gate turns its neighbours)": p.stark is not None,
+        "context (a gate errs differently beside another one)": p.context is not None,
         "Pauli-Lindblad rates": p.pauli_rates is not None,
         "correlated readout": p.pair_correlation is not None,
     }

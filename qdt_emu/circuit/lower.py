@@ -9,7 +9,7 @@ Order on each qubit, all of it exact in the schedule's own times:
 - ZZ of a coupler: collected over the time both qubits are free (or one is spectator of a gate) and
   applied before the next pulse on either, so that echoes refocus it. In the frame 'dressed' a
   neighbour that still waits in |0> turns the qubit too; in 'neighbour_ground' it does not;
-- detuning, constant or from shot to shot: collected likewise;
+- detuning, constant, from shot to shot, or by gates next to the qubit: collected likewise;
 - a measurement: projection at its start, misreading of the record only, then relaxation for the
   readout time if the qubit is used again. Published readout errors already contain the decay
   before a terminal measurement;
@@ -55,7 +55,7 @@ def lower(
     work = _Lowering(device, _zz_partners(steps, device))
     crowded = _crowded(steps, device)
     for k, step in enumerate(steps):
-        work.step(step, crowded=k in crowded)
+        work.step(step, beside=crowded.get(k, ()))
     if not measured:
         for q in sorted(work.last):
             work.flush(q, duration)
@@ -84,6 +84,15 @@ class _Phase:
 
 
 @dataclass
+class _Shift:
+    """A gate next to a qubit, as far as its phase is not applied yet."""
+
+    row: int
+    begin: float
+    end: float
+
+
+@dataclass
 class _Lowering:
     device: Device
     partners: dict[int, list[int]]
@@ -93,6 +102,7 @@ class _Lowering:
     busy: dict[int, _Busy] = field(default_factory=dict)
     phased: dict[tuple[int, int], _Phase] = field(default_factory=dict)
     dwelt: dict[int, float] = field(default_factory=dict)  # detuning collected until
+    shifted: dict[int, list[_Shift]] = field(default_factory=dict)  # by gates next to it
 
     def __post_init__(self) -> None:
         p = self.device.parameters
@@ -100,7 +110,7 @@ class _Lowering:
         self.offset = p.offset is not None
         self.stable = np.isinf(np.asarray(p.t1)) & np.isinf(np.asarray(p.t2))
 
-    def step(self, step: Step, *, crowded: bool) -> None:
+    def step(self, step: Step, *, beside: Sequence[tuple[int, int]]) -> None:
         if step.name in ("delay", "barrier"):
             return
         for q in step.qubits:
@@ -126,7 +136,7 @@ class _Lowering:
             case "branch":
                 self.branch(step)
             case _:
-                self.gate(step, crowded=crowded)
+                self.gate(step, beside=beside)
         end = step.start + step.duration
         for q in step.qubits:
             self.last[q] = end
@@ -172,16 +182,23 @@ class _Lowering:
             Operation(kind, qubits, slot, clbit, step.conditions, mechanism, step.start)
         )
 
-    def gate(self, step: Step, *, crowded: bool) -> None:
+    def gate(self, step: Step, *, beside: Sequence[tuple[int, int]]) -> None:
         self.add(Kind.UNITARY, step.qubits, self.tables.gate(step), step, "ideal")
         if step.row < 0 or step.virtual:
             return
         self.coherent(step)
+        if self.device.parameters.context is not None and step.name in GENERATOR:
+            self.context(step, beside)
+        if self.device.parameters.stark is not None and len(step.qubits) == 2:
+            pair = (min(step.qubits), max(step.qubits))
+            for row, q in self.device.spectator_rows.get(pair, ()):
+                shift = _Shift(row, step.start, step.start + step.duration)
+                self.shifted.setdefault(q, []).append(shift)
         if not step.conditions:  # a conditional gate's time is that of its branch
             for q in step.qubits:
                 self.relax(q, step.duration, step.row, step)
         table = f"pauli{len(step.qubits)}"
-        slot = self.tables.row(table, (step.row, crowded))
+        slot = self.tables.row(table, (step.row, bool(beside)))
         self.add(Kind.PAULI, step.qubits, slot, step, "gate")
         if self.device.parameters.leakage is not None:
             slot = self.tables.row("leakage", step.row)
@@ -198,6 +215,20 @@ class _Lowering:
             for k, q in enumerate(step.qubits):
                 slot = self.tables.row("unitaries1", ("phase", k, step.row))
                 self.add(Kind.UNITARY, (q,), slot, step, "coherent")
+
+    def context(self, step: Step, beside: Sequence[tuple[int, int]]) -> None:
+        """Add the rotations of a two-qubit gate alone and beside each gate around it."""
+        if len(step.qubits) != 2:
+            return
+        pair = (min(step.qubits), max(step.qubits))
+        letters = GENERATOR[step.name]
+        for other in (None, *beside):
+            row = self.device.context_row[pair, other]
+            slot = self.tables.row("unitaries2", ("context", letters, row, 0))
+            self.add(Kind.UNITARY, step.qubits, slot, step, "context")
+            for letter, q in zip(letters, step.qubits, strict=True):
+                slot = self.tables.row("unitaries1", ("context", letter, row, 1 + pair.index(q)))
+                self.add(Kind.UNITARY, (q,), slot, step, "context")
 
     def measure(self, step: Step) -> None:
         slot = self.tables.row("confusion", step.qubits[0])
@@ -227,7 +258,7 @@ class _Lowering:
         elif step.branches:
             self.place_branch(step)
         elif step.name not in ("delay", "barrier"):
-            self.gate(step, crowded=False)
+            self.gate(step, beside=())
 
     def flush(self, q: int, now: float) -> None:
         """Apply the phases collected by `q` with its neighbours and by its detuning until now."""
@@ -241,9 +272,27 @@ class _Lowering:
                 slot = self.tables.row("unitaries1", ("offset", q, time))
                 self.operations.append(Operation(Kind.UNITARY, (q,), slot, -1, (), "offset", begin))
             self.dwelt[q] = now
+        self.shift(q, now)
         for pair in self.pairs(q):
             self.collect(pair, now)
             self.apply(pair)
+
+    def shift(self, q: int, now: float) -> None:
+        """Apply what gates next to `q` have turned it by until now."""
+        left = []
+        for gate in self.shifted.pop(q, []):
+            until = min(gate.end, now)
+            if until - gate.begin > 1e-15:
+                key = ("stark", gate.row, round(until - gate.begin, 15))
+                slot = self.tables.row("unitaries1", key)
+                self.operations.append(
+                    Operation(Kind.UNITARY, (q,), slot, -1, (), "stark", gate.begin)
+                )
+                gate.begin = until
+            if gate.begin < gate.end:
+                left.append(gate)
+        if left:
+            self.shifted[q] = left
 
     def pairs(self, q: int) -> list[tuple[int, int]]:
         """Return the pairs of `q` that collect ZZ."""
@@ -367,25 +416,28 @@ def _zz_partners(steps: Sequence[Step], device: Device) -> dict[int, list[int]]:
     return out
 
 
-def _crowded(steps: Sequence[Step], device: Device) -> set[int]:
-    """Return the two-qubit gates that overlap in time with one on a neighbouring coupler."""
-    on: dict[int, list[tuple[float, float, int]]] = {}
-    for k, step in enumerate(steps):
+def _crowded(steps: Sequence[Step], device: Device) -> dict[int, tuple[tuple[int, int], ...]]:
+    """Return the neighbouring couplers in use while a two-qubit gate runs, by its place."""
+    on: dict[int, list[tuple[float, float, tuple[int, int]]]] = {}
+    for step in steps:
         if len(step.qubits) == 2 and step.row >= 0:
-            for q in step.qubits:
-                on.setdefault(q, []).append((step.start, step.start + step.duration, k))
-    out = set()
+            pair = (min(step.qubits), max(step.qubits))
+            for q in pair:
+                on.setdefault(q, []).append((step.start, step.start + step.duration, pair))
+    out = {}
     for k, step in enumerate(steps):
         if len(step.qubits) != 2 or step.row < 0:
             continue
         around = {n for q in step.qubits for n in device.neighbours[q]} - set(step.qubits)
         end = step.start + step.duration
-        if any(
-            begin < end - 1e-15 and step.start < stop - 1e-15
+        found = {
+            pair
             for n in around
-            for begin, stop, _ in on.get(n, ())
-        ):
-            out.add(k)
+            for begin, stop, pair in on.get(n, ())
+            if begin < end - 1e-15 and step.start < stop - 1e-15
+        }
+        if found:
+            out[k] = tuple(sorted(found))
     return out
 
 

@@ -36,10 +36,11 @@ class Group:
     """Rows of a unitary table that are built alike.
 
     Attributes:
-        source: 'constant', 'angles', 'over_rotation', 'phase', 'offset', 'zz' or 'spectator'.
-        name: Gate name ('angles') or Pauli label ('over_rotation').
+        source: 'constant', 'angles', 'over_rotation', 'phase', 'context', 'offset',
+            'stark', 'zz' or 'spectator'.
+        name: Gate name ('angles') or Pauli label ('over_rotation', 'context').
         index: Rows of the parameters or slots of the angles, shape (k, ...).
-        numbers: Matrices ('constant'), times in s ('offset') or (free, spectating) times in s
+        numbers: Matrices ('constant'), times in s ('offset', 'stark') or (free, spectating) times in s
             ('zz' and 'spectator'), shape (k, ...).
     """
 
@@ -55,11 +56,14 @@ class Group:
                 return PARAMETRIC[self.name][2](angles[self.index])
             case "over_rotation":
                 return pauli_rotation(self.name, parameters.over_rotation[self.index])
+            case "context":
+                turn = parameters.context[self.index[:, 0], self.index[:, 1]]
+                return pauli_rotation(self.name, turn)
             case "phase":
                 return pauli_rotation("Z", parameters.phase[self.index[:, 0], self.index[:, 1]])
-            case "offset":
-                turn = 2 * np.pi * parameters.offset[self.index] * self.numbers
-                return pauli_rotation("Z", turn)
+            case "offset" | "stark":
+                frequency = getattr(parameters, self.source)[self.index]
+                return pauli_rotation("Z", 2 * np.pi * frequency * self.numbers)
             case "zz" | "spectator":
                 time = self.numbers[:, 0] + self.numbers[:, 1] * parameters.spectator_zz
                 zz = parameters.zz[self.index]
@@ -262,9 +266,11 @@ class Tables:
                 return Group(source, name, np.array(index, np.int64), none)
             case "over_rotation":
                 return Group(source, name, _ints([row for _, _, row in keys]), none)
+            case "context":
+                return Group(source, name, _ints([(row, k) for _, _, row, k in keys], 2), none)
             case "phase":
                 return Group(source, name, _ints([(row, k) for _, k, row in keys], 2), none)
-            case "offset":
+            case "offset" | "stark":
                 times = np.array([time for _, _, time in keys])
                 return Group(source, name, _ints([q for _, q, _ in keys]), times)
             case "zz" | "spectator":
@@ -276,7 +282,7 @@ class Tables:
 
 def _group_key(key: Any) -> tuple[str, str]:
     source = key[0]
-    if source in ("angles", "over_rotation"):
+    if source in ("angles", "over_rotation", "context"):
         return source, key[1]
     return ("constant", "") if source == "matrix" else (source, "")
 

@@ -44,6 +44,11 @@ class Parameters:
         offset: Constant detuning of each qubit from its frame in Hz, shape (n,).
         pauli_rates: Pauli-Lindblad rates of each instruction on top of `depolarizing`, shape
             (G, 15): IX, IY, ..., ZZ of two qubits; X, Y, Z in the first three columns of one.
+        stark: Shift of a qubit's frequency while a two-qubit gate runs on a neighbouring coupler
+            in Hz, shape (S,), rows as in `Device.spectators`.
+        context: Rotation in rad that a two-qubit gate adds in a context, shape (C, 3), rows as in
+            `Device.contexts`: about its generator, and about the Pauli that commutes with it on
+            its lower and on its higher qubit.
     """
 
     t1: Leaf
@@ -65,6 +70,8 @@ class Parameters:
     pair_correlation: Leaf = None
     offset: Leaf = None
     pauli_rates: Leaf = None
+    stark: Leaf = None
+    context: Leaf = None
 
     @property
     def mechanisms(self) -> tuple[str, ...]:

@@ -21,7 +21,16 @@ PER_QUBIT = (
 )
 PER_INSTRUCTION = ("depolarizing", "over_rotation", "infidelity", "phase", "leakage", "pauli_rates")
 SCALARS = ("crosstalk", "spectator_zz")
-KNOWN = (*PER_QUBIT, "assignment", "zz", *PER_INSTRUCTION, *SCALARS, "feedforward_latency")
+KNOWN = (
+    *PER_QUBIT,
+    "assignment",
+    "zz",
+    "stark",
+    "context",
+    *PER_INSTRUCTION,
+    *SCALARS,
+    "feedforward_latency",
+)
 # Columns of a symmetric gate's row when its qubits are exchanged.
 TURNED = {
     "phase": (1, 0),
@@ -51,7 +60,7 @@ def what_if(device: Device, **changes: Any) -> Device:
 
     Each keyword is a name of `Parameters` (or `infidelity`, `feedforward_latency`); its value is
     one number for all, or a mapping from the place to a number: qubits for `t1`, `t2`, `excited`,
-    `assignment` (a pair (P(1|0), P(0|1))), `detuning`, ...; couplers (a, b) for `zz`; a gate name
+    `assignment` (a pair (P(1|0), P(0|1))), `detuning`, ...; couplers (a, b) for `zz`; a coupler and a qubit next to it, ((a, b), q), for `stark`; two couplers, or one and None, for `context`; a gate name
     or (gate name, qubits) for `infidelity`, `depolarizing`, `over_rotation`, `phase`, `leakage`.
     A gate that is symmetric in its qubits, like cz, changes in both orders; its `phase` and its
     `pauli_rates` (IX, IY, ..., ZZ) belong to the qubits in the order given, or, for a gate name
@@ -106,6 +115,12 @@ def _change(device: Device, name: str, value: Any) -> Device:
         new = replace(p, assignment=_fill(p.assignment, value, name, _qubit(device), (2,)))
     elif name == "zz":
         new = replace(p, zz=_fill(p.zz, value, name, _coupler(device), ()))
+    elif name == "context":
+        old = np.zeros((len(device.contexts), 3)) if p.context is None else p.context
+        new = replace(p, context=_fill(old, value, name, _context(device), (3,)))
+    elif name == "stark":
+        old = np.zeros(len(device.spectators)) if p.stark is None else p.stark
+        new = replace(p, stark=_fill(old, value, name, _spectator(device), ()))
     elif name == "infidelity":
         new = _with_infidelity(device, value)
     elif name in TURNED:
@@ -213,6 +228,30 @@ def _coupler(device: Device) -> Callable[[Any], list[int]]:
                 f"{device.couplers[0] if device.couplers else 'none here'}."
             )
         return [device.coupler_row[place]]
+
+    return rows
+
+
+def _context(device: Device) -> Callable[[Any], list[int]]:
+    def rows(place: Any) -> list[int]:
+        if place not in device.context_row:
+            raise InputError(
+                f"'{device.name}' has no context {place!r}; it is a coupler (a < b), and None or a "
+                f"neighbouring coupler, e.g. {device.contexts[-1] if device.contexts else 'none'}."
+            )
+        return [device.context_row[place]]
+
+    return rows
+
+
+def _spectator(device: Device) -> Callable[[Any], list[int]]:
+    def rows(place: Any) -> list[int]:
+        if place not in device.spectators:
+            raise InputError(
+                f"'{device.name}' has no spectator {place!r}; it is a coupler (a < b) and a qubit "
+                f"next to it, e.g. {device.spectators[0] if device.spectators else 'none here'}."
+            )
+        return [device.spectators.index(place)]
 
     return rows
 

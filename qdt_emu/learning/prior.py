@@ -189,6 +189,8 @@ WIDTHS: Mapping[str, Width] = {
     "zz": Width(15e3),
     "spectator_zz": Width(0.5),
     "offset": Width(3e3),
+    "stark": Width(5e4),
+    "context": Width(0.2),
     "over_rotation_1q": Width(0.01),
     "over_rotation_2q": Width(0.04),
     "phase_1q": Width(0.01),
@@ -204,7 +206,7 @@ the angles add at most a few 1e-4 to the infidelity of a gate.
 
 DEFAULT = (
     *("t1", "dephasing", "depolarizing_1q", "depolarizing_2q", "crosstalk", "assignment"),
-    *("zz", "offset", "over_rotation_1q", "over_rotation_2q", "phase_2q"),
+    *("zz", "offset", "stark", "context", "over_rotation_1q", "over_rotation_2q", "phase_2q"),
 )
 
 
@@ -222,8 +224,15 @@ def learnable(device: Device, learn: Iterable[str] = DEFAULT) -> Device:
         )
     p, count = device.parameters, len(device.instructions)
     changes: dict[str, Floats] = {}
-    shapes = {"over_rotation": (count,), "phase": (count, 2), "pauli_rates": (count, 15)}
-    for name, shape in {**shapes, "offset": (device.n_qubits,)}.items():
+    shapes: dict[str, tuple[int, ...]] = {
+        "over_rotation": (count,),
+        "phase": (count, 2),
+        "pauli_rates": (count, 15),
+        "offset": (device.n_qubits,),
+        "stark": (len(device.spectators),),
+        "context": (len(device.contexts), 3),
+    }
+    for name, shape in shapes.items():
         wanted = any(n.startswith(name) for n in names)
         if wanted and getattr(p, name) is None:
             changes[name] = np.zeros(shape)
@@ -287,10 +296,10 @@ def uses(recipe: Recipe) -> dict[str, set[int]]:
     }
     for group in (*recipe.unitaries[0], *recipe.unitaries[1]):
         leaf = "zz" if group.source == "spectator" else group.source
-        if leaf in ("over_rotation", "offset", "zz"):
+        if leaf in ("over_rotation", "offset", "stark", "zz"):
             out.setdefault(leaf, set()).update(group.index.tolist())
-        elif leaf == "phase":
-            flat = 2 * group.index[:, 0] + group.index[:, 1]
+        elif leaf in ("phase", "context"):
+            flat = {"phase": 2, "context": 3}[leaf] * group.index[:, 0] + group.index[:, 1]
             out.setdefault(leaf, set()).update(flat.tolist())
         if leaf == "zz" and group.numbers[:, 1].any():
             out["spectator_zz"] = {0}
@@ -307,23 +316,34 @@ def _completed(device: Device, used: Mapping[str, set[int]]) -> dict[str, set[in
         if len(gate.qubits) == 1 and gate.name not in VIRTUAL:
             pulses.setdefault(gate.qubits[0], set()).add(row)
 
-    def others(row: int) -> set[int]:
-        gate = device.instructions[row]
-        turned = device.row.get((gate.name, gate.qubits[::-1]))
-        return {turned} if gate.name in SYMMETRIC and turned is not None else set()
-
     out = {leaf: set(rows) for leaf, rows in used.items()}
     for leaf in ("depolarizing", "over_rotation"):
         for row in used.get(leaf, ()):
-            out[leaf] |= others(row)
+            out[leaf] |= {other} if (other := _turned(device, row)) is not None else set()
             if leaf == "depolarizing" and len(device.instructions[row].qubits) == 1:
                 out[leaf] |= pulses.get(device.instructions[row].qubits[0], set())
     for leaf, columns in TURNED.items():
         for flat in used.get(leaf, ()):
             row, column = divmod(flat, len(columns))
-            turn = columns.index(column)
-            out[leaf] |= {other * len(columns) + turn for other in others(row)}
+            if device.instructions[row].name not in SYMMETRIC:
+                continue
+            if (other := _turned(device, row)) is not None:
+                out[leaf].add(other * len(columns) + columns.index(column))
     return out
+
+
+def _turned(device: Device, row: int) -> int | None:
+    """Return the row of the same physical gate in its other order, if there is one.
+
+    Vendors list a gate like cx in both directions although one of them is made of the other and
+    pulses; then both have the same published infidelity.
+    """
+    gate = device.instructions[row]
+    other = device.row.get((gate.name, gate.qubits[::-1])) if len(gate.qubits) == 2 else None
+    if other is None:
+        return None
+    same = gate.infidelity is not None and device.instructions[other].infidelity == gate.infidelity
+    return other if gate.name in SYMMETRIC or same else None
 
 
 Kind = Callable[[Device, Mapping[str, set[int]], str, Width], Family | None]
@@ -368,6 +388,27 @@ def _zz(device: Device, used: Mapping[str, set[int]], _: str, width: Width) -> F
     return _family("zz", "linear", places, np.asarray(device.parameters.zz, float), width)
 
 
+def _stark(device: Device, used: Mapping[str, set[int]], _: str, width: Width) -> Family | None:
+    places = []
+    for row in sorted(used.get("stark", ())):
+        (a, b), q = device.spectators[row]
+        places.append((f"stark of qubit {q} by {a}, {b}", [row]))
+    return _family("stark", "linear", places, np.asarray(device.parameters.stark, float), width)
+
+
+def _context(device: Device, used: Mapping[str, set[int]], _: str, width: Width) -> Family | None:
+    places = []
+    for flat in sorted(used.get("context", ())):
+        (pair, other), column = device.contexts[flat // 3], flat % 3
+        if other is None:  # `over_rotation` and `phase` are that already
+            continue
+        what = "generator" if column == 0 else f"qubit {pair[column - 1]}"
+        label = f"context ({what}) of {pair[0]}, {pair[1]} beside {other[0]}, {other[1]}"
+        places.append((label, [flat]))
+    values = np.asarray(device.parameters.context, float)
+    return _family("context", "linear", places, values, width)
+
+
 def _gates(leaf: str, scale: Scale) -> Kind:
     """Return the family of a number per instruction; a gate in both orders is one unknown."""
 
@@ -385,7 +426,7 @@ def _gates(leaf: str, scale: Scale) -> Kind:
                 continue
             # The published errors of all pulses on one qubit are one measurement.
             kind = "" if leaf == "depolarizing" and n_qubits == 1 else gate.name
-            where = tuple(sorted(gate.qubits)) if gate.name in SYMMETRIC else gate.qubits
+            where = gate.qubits if _turned(device, row) is None else tuple(sorted(gate.qubits))
             groups.setdefault((kind, where), []).append(row)
         places = [
             (f"{leaf} of {kind or 'pulses'} on {', '.join(map(str, where))}", rows)
@@ -454,6 +495,8 @@ _KINDS: Mapping[str, Kind] = {
     "spectator_zz": _scalar("spectator_zz", "linear"),
     "assignment": _assignment,
     "zz": _zz,
+    "stark": _stark,
+    "context": _context,
     "depolarizing_1q": _gates("depolarizing", "logit"),
     "depolarizing_2q": _gates("depolarizing", "logit"),
     "over_rotation_1q": _gates("over_rotation", "linear"),

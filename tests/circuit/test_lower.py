@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit
-from qiskit.quantum_info import Operator, Statevector
+from qiskit.quantum_info import Operator, SparsePauliOp, Statevector
 
 from qdt_emu.circuit import lower as lower_module
 from qdt_emu.circuit.noisy import Kind
@@ -413,3 +413,49 @@ def test_a_constant_offset_turns_a_waiting_qubit_and_an_echo_refocuses_it(freque
     found = [expectation(circuit, device, letter) for letter in "XYZ"]
     wanted = [0, 0, 1] if echo else [np.sin(turn), -np.cos(turn), 0]
     assert found == pytest.approx(wanted, abs=1e-6)
+
+
+@pytest.mark.parametrize("echo", [False, True])
+def test_a_gate_turns_its_neighbour_while_it_runs_and_a_pulse_inside_refocuses_it(echo):
+    shift, device = 1e5, what_if(quiet(3), stark={((0, 1), 2): 1e5})
+    gate = next(i.duration for i in device.instructions if i.name == "cz")
+    pulse = next(i.duration for i in device.instructions if i.name == "x")
+    circuit = physical(3)
+    circuit.sx(2)
+    circuit.barrier()
+    circuit.cz(0, 1)
+    if echo:  # the pulse's middle is the middle of the gate
+        circuit.delay((gate - pulse) / 2, 2, unit="s")
+        circuit.x(2)
+        circuit.delay((gate - pulse) / 2, 2, unit="s")
+    circuit.barrier()
+    circuit.sx(2)
+    # sx, turn by phi, sx: Z is -cos(phi). sx, phi/2, x, phi/2, sx: Z is 1.
+    wanted = 1.0 if echo else -np.cos(2 * np.pi * shift * gate)
+    assert expectation(circuit, device, "ZII") == pytest.approx(wanted, abs=1e-6)
+
+
+@pytest.mark.parametrize("gate", ["cz", "cx"])
+def test_a_gate_beside_another_one_turns_as_its_context_says(gate):
+    """Chain 0-1-2-3: gates on (0, 1) and (2, 3) at once, then one after the other."""
+    angles = (0.3, 0.2, -0.5)
+    device = what_if(quiet(4, gate_2q=gate), context={((0, 1), (2, 3)): angles})
+    letters = {"cz": "ZZ", "cx": "ZX"}[gate]
+    for together in (True, False):
+        circuit = physical(4)
+        circuit.sx([0, 1])
+        getattr(circuit, gate)(0, 1)
+        if not together:
+            circuit.barrier()
+        getattr(circuit, gate)(2, 3)
+        exact = QuantumCircuit(2)
+        exact.sx([0, 1])
+        getattr(exact, gate)(0, 1)
+        if together:
+            getattr(exact, f"r{letters.lower()}")(angles[0], 0, 1)
+            exact.rz(angles[1], 0)
+            getattr(exact, f"r{letters[1].lower()}")(angles[2], 1)
+        for pauli in ("IX", "YI", "XZ", "ZY"):
+            wanted = Statevector(exact).expectation_value(SparsePauliOp(pauli)).real
+            found = expectation(circuit, device, "II" + pauli)
+            assert found == pytest.approx(wanted, abs=1e-6), (pauli, together)
