@@ -45,6 +45,10 @@ _OPERAND = re.compile(r"\$(\d+)|([A-Za-z_]\w*)\s*\[\s*(\d+)\s*\]")
 _CALL = re.compile(r"([A-Za-z_]\w*)\s*(?:\((.*)\))?\s+(?=[$A-Za-z_])(.*)", re.DOTALL)
 _DECLARED = re.compile(r"(bit|qubit)\s*(?:\[\s*(\d+)\s*\])?\s+([A-Za-z_]\w*)")
 _MEASURE = re.compile(r"(\w+)\s*\[\s*(\d+)\s*\]\s*=\s*measure\s+(\S.*)", re.DOTALL)
+_WORDS = frozenset(  # of OpenQASM 3 that look like calls of gates
+    ("if", "for", "while", "def", "gate", "input", "output", "reset", "delay", "const", "let",
+     "cal", "defcal", "int", "float", "angle", "bool", "ctrl", "negctrl", "inv", "pow", "return")
+)  # fmt: skip
 _SKIPPED = re.compile(r"OPENQASM\s+3(?:\.\d+)?|include\s+\"[^\"]*\"|box")
 
 _ARITHMETIC: Mapping[type[ast.AST], Callable[..., float]] = {
@@ -176,7 +180,7 @@ def _statement(text: str, line: int, place: str, names: _Names) -> _Statement:
         bit = _index(names.bits, measure[1], int(measure[2]), place)
         return _Statement(line, "measure", (), _operands(measure[3], place, names), bit, -1)
     call = _CALL.fullmatch(text)
-    if not call:
+    if not call or call[1] in _WORDS:
         raise UnsupportedError(
             f"The statement {text[:60]!r} ({place}) has no reader here; gates, `measure`, "
             f"`measure_ff`, `cc_prx` and `barrier` have."

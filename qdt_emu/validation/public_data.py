@@ -303,7 +303,7 @@ def _read_sessions(relative: str) -> list[Session]:
 def _calibration(relative: str, device: str, head: Mapping[str, Any]) -> Calibration | None:
     folder, beside = relative.partition("/")[0], head.get("calibration")
     if folder == "iqm_garnet_dynamic_2025":
-        return None  # the file is at hand, but no reader of Braket's format
+        return read_calibration(find(f"vendor_calibrations/{beside}.xz"))
     if beside is None:
         return read_calibration(f"{device}/2025-02-26")
     return read_calibration(find(f"{folder}/{beside}"))

@@ -113,8 +113,7 @@ def test_sessions_hold_circuits_counts_and_calibration(dataset, n_sessions, n_ru
         assert all(run.device == session.device for run in session.runs)
         if shots is not None:
             assert {sum(run.counts.values()) for run in session.runs} == {shots}
-        if session.device != "IQM Garnet":
-            assert session.calibration.name == session.device
+        assert session.calibration.name == session.device.lower().replace(" ", "_")
 
 
 @needs_data
