@@ -61,7 +61,7 @@ def compare(
         results, about = _thawed(runs, frozen, quiet=as_json, **numbers)
     else:
         results, about = _judged(runs, device, "comparing", quiet=as_json, shots=shots, **numbers)
-    second = []
+    second: list[Result] = []
     if against:
         second, _ = _judged(runs, against, "comparing", quiet=as_json, shots=shots, **numbers)
     if as_json:

@@ -6,14 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from qdt_emu.cli.console import finite, print_json, progress, say, table
+from qdt_emu.cli.console import busy, finite, print_json, say, table
 from qdt_emu.cli.options import JsonOption, check_folders
-
-SYNTHETIC = {
-    "nighthawk": "its layer fidelities are 0.95^N",
-    "fractional": "it is a copy of lima",
-}
-MARK = b'"lf_'  # of a properties file with measured layer fidelities
 
 
 def layers(
@@ -57,21 +51,15 @@ def layers(
 
 
 def _calibrations(*, quiet: bool) -> tuple[dict[str, Any], str]:
-    """Return installed and bundled calibrations with layer fidelities, one per device."""
-    from qdt_emu.calibrations.read import bundled, installed, read_calibration
+    """Return calibrations with layer fidelities, and what to know about the choice."""
+    from qdt_emu.calibrations.read import installed
+    from qdt_emu.scoreboard.layers import SYNTHETIC, measured_calibrations
 
-    files = {k: p for k, p in installed().items() if MARK in p.read_bytes()}
-    chosen = [(str(path), k) for k, path in files.items() if k not in SYNTHETIC]
-    out: dict[str, Any] = {}
-    for source, name in progress(
-        [*chosen, *((name, name) for name in bundled())], "reading", quiet=quiet
-    ):
-        calibration = read_calibration(source)
-        if calibration.name not in {c.name for c in out.values()}:
-            out[name] = calibration
-    left_out = "; ".join(f"{k} ({SYNTHETIC[k]})" for k in files if k in SYNTHETIC)
-    if left_out:
-        return out, f"Left out as not measured: {left_out}."
+    with busy("Reading calibrations", quiet=quiet):
+        out = measured_calibrations()
+    if names := installed():
+        left_out = "; ".join(f"{k} ({why})" for k, why in SYNTHETIC.items() if k in names)
+        return out, f"Left out as not measured: {left_out or 'none'}."
     return out, (
         "qiskit-ibm-runtime is not installed: only the bundled snapshots are shown, and the "
         "factors are fitted on those of them that are named for it. `pip install qdt-emu[ibm]` "

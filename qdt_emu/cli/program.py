@@ -17,6 +17,7 @@ from qdt_emu.cli.explain import bench, explain
 from qdt_emu.cli.layers import layers
 from qdt_emu.cli.plan import plan
 from qdt_emu.cli.run import estimate, run
+from qdt_emu.cli.scoreboard import scoreboard
 from qdt_emu.errors import QdtError
 
 # Verbs import the stages that they need when they run, so that `qdt --help` is instant.
@@ -38,6 +39,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "freeze": freeze,
     "explain": explain,
     "layers": layers,
+    "scoreboard": scoreboard,
     "bench": bench,
 }
 for _name, _verb in VERBS.items():

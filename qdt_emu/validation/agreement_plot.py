@@ -57,7 +57,7 @@ def agreement(
         log: Logarithmic axes.
         ax: Where to draw; a new figure otherwise.
     """
-    figure, ax = style.canvas(ax, 7.4, 6.2)
+    figure, ax = style.canvas(ax, 6.6, 6.2)
     groups = list(dict.fromkeys(p.group for p in points))
     for p in points:
         colour = style.SERIES[groups.index(p.group) % len(style.SERIES)]
@@ -74,7 +74,7 @@ def agreement(
     ax.set_ylabel(f"predicted {quantity}", color=style.INK)
     style.clean(ax)
     ax.grid(visible=True, axis="x", color=style.FAINT, linewidth=0.8)
-    ax.legend(frameon=False, fontsize=9, labelcolor=style.INK, loc="upper left")
+    ax.legend(frameon=False, fontsize=9, labelcolor=style.INK, loc="best")
     style.title(ax, title)
     return figure
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qdt_emu.errors import InputError
 from qdt_emu.result import storage
-from qdt_emu.validation.distances import Array
+from qdt_emu.validation.resampling import mean_band
 from qdt_emu.validation.verdict import Verdict
 
 DRAWS = 10_000
@@ -135,10 +134,9 @@ def change(
     excess = d - floor
     gap = excess[1] - excess[0]
     logs = np.diff(np.log(np.maximum(d, 1e-12)), axis=0)[0]
-    rng = np.random.default_rng(seed)
-    picks = rng.integers(0, len(gap), (draws, len(gap)))
-    low, high = _band(gap, picks, _root_mean(stderr))
-    ratio_low, ratio_high = _band(logs, picks, _root_mean(stderr / np.maximum(d, 1e-12)))
+    relative = stderr / np.maximum(d, 1e-12)
+    low, high = mean_band(gap, np.hypot(*stderr), seed=seed, draws=draws)
+    ratio_low, ratio_high = mean_band(logs, np.hypot(*relative), seed=seed, draws=draws)
     return Change(
         names=tuple(names),
         before=tuple(d[0].tolist()),
@@ -156,18 +154,6 @@ def change(
         seed=seed,
         draws=draws,
     )
-
-
-def _root_mean(stderr: Array) -> float:
-    """Return the standard error of a mean over circuits of differences between two twins."""
-    return float(np.sqrt((stderr**2).sum()) / stderr.shape[1])
-
-
-def _band(values: Array, picks: NDArray[np.int64], shot: float) -> tuple[float, float]:
-    """Return the 95 % band of a mean: of the bootstrap, but not narrower than shot noise."""
-    low, high = np.quantile(values[picks].mean(axis=1), [0.025, 0.975])
-    middle = float(values.mean())
-    return min(float(low), middle - 1.96 * shot), max(float(high), middle + 1.96 * shot)
 
 
 def _check(names: Sequence[str], before: Sequence[Verdict], after: Sequence[Verdict]) -> None:

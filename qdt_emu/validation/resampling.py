@@ -66,6 +66,31 @@ def redrawn(
         yield sample(rng, p, shots, size) if shots else p[None], second
 
 
+def mean_band(
+    values: Array, stderr: Array, *, seed: int, draws: int = 10_000
+) -> tuple[float, float]:
+    """Return the 95 % band of a mean over circuits.
+
+    A bootstrap over circuits holds both their shot noise and how much they differ, but is too
+    narrow for a few of them; the shot noise alone is a lower limit of the width.
+
+    Args:
+        values: One per circuit, shape (n,).
+        stderr: Their standard errors from shots, shape (n,), taken as independent.
+        seed: Of the bootstrap.
+        draws: Bootstrap samples.
+
+    Error:
+        Holds 95 % for 10 circuits or more; for fewer the limit makes it as wide as shot noise asks,
+        which leaves out how much other circuits would differ.
+    """
+    rng = np.random.default_rng(seed)
+    picks = rng.integers(0, len(values), (draws, len(values)))
+    low, high = np.quantile(values[picks].mean(axis=1), [0.025, 0.975])
+    middle, shot = float(values.mean()), float(np.sqrt((stderr**2).sum())) / len(values)
+    return min(float(low), middle - 1.96 * shot), max(float(high), middle + 1.96 * shot)
+
+
 def _samples(rng: np.random.Generator, p: Array, shots: int, draws: int) -> Iterator[Array]:
     for size in _blocks(draws, len(p)):
         yield sample(rng, p, shots, size)

@@ -1,0 +1,95 @@
+"""The scoreboard as pictures for a talk."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from qdt_emu.result import style
+from qdt_emu.scoreboard.board import AER, CALIBRATION, LEARNED, Board, Row
+from qdt_emu.scoreboard.summary import METHODS, Line, lines, name_of
+from qdt_emu.validation.agreement_plot import Point, agreement
+
+COLOURS = {
+    name_of(LEARNED): style.BLUE,
+    name_of(CALIBRATION): style.SKY,
+    name_of(AER): style.RED,
+}
+
+
+def distances(boards: Sequence[Board], rows: Sequence[Row]) -> Figure | None:
+    """Draw every method's distance on every board that has distributions, side by side."""
+    found = [(b, lines(rows, b.name)) for b in boards]
+    shown = [(b, table) for b, table in found if table]
+    if not shown:
+        return None
+    known = {x.method for _, table in shown for x in table}
+    methods = [m for m in METHODS if m in known]
+    figure = style.new_figure(2.0 + 2.9 * len(shown), 1.7 + 0.36 * len(methods))
+    axes = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    for ax, (board, table) in zip(axes, shown, strict=True):
+        _panel(ax, board, table, methods)
+    axes[0].set_yticks(range(len(methods))[::-1], methods)
+    figure.supxlabel(
+        "total variation distance to the measurement (geometric mean over held-out circuits)",
+        fontsize=9,
+        color=style.INK,
+    )
+    return figure
+
+
+def _panel(ax: Axes, board: Board, table: Sequence[Line], methods: Sequence[str]) -> None:
+    longest = max(x.high for x in table)
+    for x in table:
+        place = len(methods) - 1 - methods.index(x.method)
+        colour = COLOURS.get(x.method, style.MUTED)
+        ax.barh(place, x.distance, 0.62, color=colour, alpha=0.9 if x.method in COLOURS else 0.45)
+        ax.plot([x.low, x.high], [place, place], color=style.INK, lw=1.2)
+        ax.text(
+            x.high + 0.03 * longest,
+            place,
+            f"{x.distance:.3f}",
+            va="center",
+            fontsize=8.5,
+            color=style.INK,
+        )
+    ax.set_xlim(0, 1.3 * longest)
+    ax.set_ylim(-0.6, len(methods) - 0.4)
+    style.clean(ax, grid="x")
+    ax.tick_params(axis="y", length=0)
+    cases = max(x.cases for x in table)
+    label = "circuit" if cases == 1 else "circuits"
+    ax.set_title(
+        f"{board.name.replace('_', ' ')}\n{cases} {label}",
+        loc="left",
+        fontsize=9.5,
+        fontweight="bold",
+        color=style.INK,
+    )
+
+
+def marks(board: Board, rows: Sequence[Row]) -> Figure | None:
+    """Draw a board's figure of merit, predicted against measured; None where it has none."""
+    points = [
+        Point(
+            row.case.removeprefix("ibmq_").removeprefix("ibm_") if k == 0 else "",
+            *(m.measured.value, m.predicted, m.low, m.high),
+            group=name_of(row.predictor),
+            hollow=not row.held_out,
+        )
+        for k, predictor in enumerate(_by_importance(board, rows))
+        for row in rows
+        if row.board == board.name and row.predictor == predictor and not row.skipped
+        for m in row.marks
+        if m.name == board.figure
+    ]
+    if len(points) < 2 or len({p.measured for p in points}) < 2:
+        return None
+    title = f"{board.figure}: {board.name.replace('_', ' ')}"
+    return agreement(points, quantity=board.figure, title=title, log=board.log)
+
+
+def _by_importance(board: Board, rows: Sequence[Row]) -> list[str]:
+    found = dict.fromkeys(r.predictor for r in rows if r.board == board.name and r.marks)
+    first = [p for p in (LEARNED, CALIBRATION, AER) if p in found]
+    return first + [p for p in found if p not in first]

@@ -1,0 +1,179 @@
+"""From rows to the few numbers that say who predicts better."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from qdt_emu.scoreboard.board import AER, CALIBRATION, LEARNED, Board, Mark, Row
+from qdt_emu.validation.distances import Array
+from qdt_emu.validation.resampling import mean_band
+
+SEED = 7
+TITLES = {CALIBRATION: "twin, calibration only", LEARNED: "twin, learned", AER: "Aer, from_backend"}
+RIVALS = ("uniform", "ideal", "ideal + readout", "ideal + depolarizing")
+METHODS = (*RIVALS, *(TITLES[p] for p in (AER, CALIBRATION, LEARNED)))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A method on a board, over the held-out cases that it could predict.
+
+    Attributes:
+        method: A predictor or a trivial baseline.
+        cases: Number of cases.
+        distance: Geometric mean of the total variation distances.
+        low: Lower end of its 95 % band over cases and shots.
+        high: Upper end.
+        excess: Mean distance over the shot-noise floor; None for baselines, which have no shots.
+    """
+
+    method: str
+    cases: int
+    distance: float
+    low: float
+    high: float
+    excess: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """How much closer one method is than another, on the held-out cases that both predict.
+
+    Attributes:
+        first: Method.
+        second: Method it is compared with.
+        cases: Number of common cases.
+        ratio: Geometric mean of distance(first) / distance(second).
+        low: Lower end of its 95 % band.
+        high: Upper end.
+    """
+
+    first: str
+    second: str
+    cases: int
+    ratio: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class FigureLine:
+    """A method's figures of merit on a board.
+
+    Attributes:
+        method: A predictor.
+        figure: Which figure.
+        cases: Number of held-out cases.
+        deviation: Median |ln(predicted / measured)| on logarithmic boards, else root mean square
+            of predicted - measured.
+        inside: How many of the measurements lie in the predicted band, widened by their own
+            standard errors.
+    """
+
+    method: str
+    figure: str
+    cases: int
+    deviation: float
+    inside: int
+
+
+def scored(rows: Iterable[Row], board: str) -> list[Row]:
+    """Return the predictions of the cases of a board that nobody learned from."""
+    mine = [r for r in rows if r.board == board and not r.skipped]
+    learned_from = {r.case for r in mine if not r.held_out}
+    return [r for r in mine if r.case not in learned_from]
+
+
+def name_of(predictor: str) -> str:
+    """Return how tables call a predictor."""
+    return TITLES.get(predictor, predictor)
+
+
+def lines(rows: Sequence[Row], board: str) -> tuple[Line, ...]:
+    """Return every method's distance, trivial baselines first, then Aer, then ours."""
+    found = scored(rows, board)
+    out = []
+    for method in (*RIVALS, *_order(r.predictor for r in found)):
+        table = _distances(found, method)
+        if not table:
+            continue
+        logs, stderr = _logs(table.values())
+        low, high = mean_band(logs, stderr, seed=SEED)
+        excess = [r.verdict.excess for r in found if r.predictor == method and r.verdict]
+        middle, low, high = (float(np.exp(x)) for x in (logs.mean(), low, high))
+        mean = float(np.mean(excess)) if excess else None
+        out.append(Line(name_of(method), len(table), middle, low, high, mean))
+    return tuple(out)
+
+
+def ratios(rows: Sequence[Row], board: str) -> tuple[Ratio, ...]:
+    """Return learned and calibration-only twins beside each other and beside Aer."""
+    found = scored(rows, board)
+    out = []
+    for first, second in ((LEARNED, AER), (LEARNED, CALIBRATION), (CALIBRATION, AER)):
+        one, two = _distances(found, first), _distances(found, second)
+        common = sorted(one.keys() & two.keys())
+        if not common:
+            continue
+        a, sa = _logs(one[k] for k in common)
+        b, sb = _logs(two[k] for k in common)
+        low, high = mean_band(a - b, np.hypot(sa, sb), seed=SEED)
+        numbers = (float(np.exp(x)) for x in ((a - b).mean(), low, high))
+        out.append(Ratio(name_of(first), name_of(second), len(common), *numbers))
+    return tuple(out)
+
+
+def figure_lines(rows: Sequence[Row], board: Board) -> tuple[FigureLine, ...]:
+    """Return how far predicted figures of merit are off."""
+    found = scored(rows, board.name)
+    out = []
+    for method in _order(r.predictor for r in found):
+        marks: dict[str, list[Mark]] = {}
+        for row in found:
+            if row.predictor == method:
+                for m in row.marks:
+                    marks.setdefault(m.name, []).append(m)
+        for figure, some in marks.items():
+            seen = np.array([m.measured.value for m in some])
+            said = np.array([m.predicted for m in some])
+            off = np.log(said / seen) if board.log else said - seen
+            size = np.median(np.abs(off)) if board.log else np.sqrt(np.mean(off**2))
+            inside = sum(_inside(m) for m in some)
+            out.append(FigureLine(name_of(method), figure, len(some), float(size), inside))
+    return tuple(out)
+
+
+def _inside(m: Mark) -> bool:
+    margin = 1.645 * m.measured.stderr
+    return m.low - margin <= m.measured.value <= m.high + margin
+
+
+def _order(predictors: Iterable[str]) -> list[str]:
+    """Return predictors once each: those of others first, ours last."""
+    last = (AER, CALIBRATION, LEARNED)
+    known = dict.fromkeys(predictors)
+    return [p for p in known if p not in last] + [p for p in last if p in known]
+
+
+def _distances(rows: Sequence[Row], method: str) -> dict[str, tuple[float, float]]:
+    """Return distance and standard error of a method by case."""
+    if method not in RIVALS:
+        return {
+            r.case: (r.verdict.distance, r.verdict.stderr)
+            for r in rows
+            if r.predictor == method and r.verdict is not None
+        }
+    out: dict[str, tuple[float, float]] = {}
+    for r in rows:
+        if r.verdict is not None and (r.case not in out or r.predictor == CALIBRATION):
+            for skill in r.verdict.skills:
+                if skill.baseline == method:
+                    out[r.case] = (skill.distance, r.verdict.stderr)
+    return out
+
+
+def _logs(values: Iterable[tuple[float, float]]) -> tuple[Array, Array]:
+    d, stderr = np.array(list(values)).T
+    d = np.maximum(d, 1e-12)
+    return np.log(d), stderr / d
