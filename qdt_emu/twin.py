@@ -419,7 +419,7 @@ class Twin:
 
         Args:
             measured: Circuits that ran on the processor, each with its counts (leftmost character
-                = highest classical bit); at most 14 bits and about 10 active qubits each.
+                = highest classical bit); at most 16 bits, and within reach of the exact engine.
             learn: Kinds of parameters, see `learning.prior.WIDTHS`.
             widths: Prior widths that replace the default ones.
             options: Layout, scheduling, decoupling of all circuits.

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from qdt_emu.circuit.recipe import Recipe
+from qdt_emu.circuit.recipe import DRIVEN, Recipe
 from qdt_emu.device import Device, Parameters
 from qdt_emu.device.device import SYMMETRIC, VIRTUAL
 from qdt_emu.device.what_if import TURNED
@@ -47,6 +47,7 @@ class Family:
         index: Flat positions in the leaf, shape (p,).
         owner: Entry each position follows, shape (p,).
         centre: Calibrated value at each position, shape (p,).
+        kind: Key of `WIDTHS`.
     """
 
     leaf: str
@@ -57,6 +58,7 @@ class Family:
     index: Ints
     owner: Ints
     centre: Floats
+    kind: str = ""
 
     @property
     def size(self) -> int:
@@ -109,7 +111,7 @@ class Model:
         return tuple(
             label
             for f in self.families
-            for label in (*f.labels, *((f"{f.leaf} (all)",) if f.shared else ()))
+            for label in (*f.labels, *((f"{f.kind} (all)",) if f.shared else ()))
         )
 
     def parameters(self, z: Array) -> Parameters:
@@ -196,12 +198,14 @@ WIDTHS: Mapping[str, Width] = {
     "phase_1q": Width(0.01),
     "phase_2q": Width(0.05),
     "pauli_rates": Width(1.0, 0.5),
+    "readout_relaxation": Width(1.0, 0.5),
 }
 """Default prior widths: e-folds for factors and odds, Hz for `zz` and `offset`, rad for angles.
 
 T1 and T2 of transmons wander by 20-30 % within a day (Burnett et al., npj Quantum Information 5,
 54, 2019); simultaneous gates cost about 1.7 times their isolated error (18 public IBM snapshots);
-the angles add at most a few 1e-4 to the infidelity of a gate.
+the angles add at most a few 1e-4 to the infidelity of a gate. How much faster a qubit relaxes
+while it is read is known to no more than a factor of e: it depends on the power of the readout.
 """
 
 DEFAULT = (
@@ -236,6 +240,8 @@ def learnable(device: Device, learn: Iterable[str] = DEFAULT) -> Device:
         wanted = any(n.startswith(name) for n in names)
         if wanted and getattr(p, name) is None:
             changes[name] = np.zeros(shape)
+    if "readout_relaxation" in names and p.readout_relaxation is None:
+        changes["readout_relaxation"] = np.ones(device.n_qubits)
     if "zz" in names:
         changes["zz"] = np.where(np.asarray(p.zz) == 0, PRESENT, p.zz)
     return device.with_parameters(replace(p, **changes))
@@ -270,7 +276,7 @@ def prior(
     for name in learn:
         found = _KINDS[name](device, used, name, widths[name])
         if found is not None:
-            families.append(found)
+            families.append(replace(found, kind=name))
     if recipes and not families:
         raise InputError(
             f"None of {', '.join(learn)} has an effect on these circuits. Name other parameters."
@@ -283,6 +289,7 @@ def uses(recipe: Recipe) -> dict[str, set[int]]:
     out: dict[str, set[int]] = {
         "t1": set(recipe.relaxation[:, 0].tolist()),
         "excited": set(recipe.active.tolist()),
+        "readout_relaxation": set(recipe.relaxation[recipe.relaxation[:, 1] == DRIVEN, 0].tolist()),
         "depolarizing": {int(r) for rows in recipe.pauli for r in rows[:, 0]},
         "assignment": {2 * int(q) + b for q in recipe.confusion for b in (0, 1)},
         "reset_excitation": set(recipe.reset.tolist()),
@@ -491,6 +498,7 @@ _KINDS: Mapping[str, Kind] = {
     "dephasing": _per_qubit("dephasing", "log"),
     "excited": _per_qubit("excited", "log", 0.005),
     "offset": _per_qubit("offset", "linear"),
+    "readout_relaxation": _per_qubit("readout_relaxation", "log"),
     "crosstalk": _scalar("crosstalk", "log"),
     "spectator_zz": _scalar("spectator_zz", "linear"),
     "assignment": _assignment,

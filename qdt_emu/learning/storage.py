@@ -63,7 +63,7 @@ def load(path: Path, device: Device) -> Posterior:
     learn = tuple(json.loads(data.attrs["learn"]))
     families = tuple(
         Family(
-            **{k: f[k] for k in ("leaf", "scale", "shared")},
+            **{k: f[k] for k in ("leaf", "scale", "shared", "kind")},
             labels=tuple(f["labels"]),
             spread=np.array(f["spread"], float),
             index=np.array(f["index"], np.int64),

@@ -34,7 +34,7 @@ Slopes = Literal["differences", "jax"]
 
 STEP = 1e-5  # of an unknown, whose prior width is 1: truncation 1e-5, rounding 1e-10
 ROUNDING = 1e-6
-MAX_CLBITS = 14
+MAX_CLBITS = 16
 
 
 class Term(Protocol):
@@ -148,7 +148,7 @@ class Circuit:
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """Counts of a circuit with at most 14 classical bits.
+    """Counts of a circuit with at most 16 classical bits.
 
     Attributes:
         name: What was measured.
@@ -174,7 +174,7 @@ class Outcomes:
         """Return the term of a compiled circuit and its counts.
 
         Raises:
-            InputError: More than 14 bits, no shots, or bit strings of another length.
+            InputError: More than 16 bits, no shots, or bit strings of another length.
         """
         n = compiled.structure.n_clbits
         if n > MAX_CLBITS:
