@@ -52,6 +52,7 @@ def missing_in_aer(device: Device) -> tuple[str, ...]:
         "offset (turns a qubit while it waits)": p.offset is not None,
         "stark (a gate turns its neighbours)": p.stark is not None,
         "context (a gate errs differently beside another one)": p.context is not None,
+        "readout relaxation": p.readout_relaxation is not None,
         "Pauli-Lindblad rates": p.pauli_rates is not None,
         "correlated readout": p.pair_correlation is not None,
     }

@@ -27,7 +27,7 @@ import numpy as np
 
 from qdt_emu.circuit.gates import GENERATOR
 from qdt_emu.circuit.noisy import Kind, Operation, Structure
-from qdt_emu.circuit.recipe import Recipe, Tables
+from qdt_emu.circuit.recipe import DRIVEN, Recipe, Tables
 from qdt_emu.circuit.steps import Step
 from qdt_emu.device import Device
 from qdt_emu.errors import UnsupportedError
@@ -233,7 +233,8 @@ class _Lowering:
     def measure(self, step: Step) -> None:
         slot = self.tables.row("confusion", step.qubits[0])
         self.add(Kind.MEASURE, step.qubits, slot, step, "readout")
-        self.relax(step.qubits[0], step.duration, -1, step)
+        driven = self.device.parameters.readout_relaxation is not None
+        self.relax(step.qubits[0], step.duration, DRIVEN if driven else -1, step)
 
     def branch(self, step: Step) -> None:
         """Place the alternatives, each under its condition, then relax for the whole block."""

@@ -29,6 +29,7 @@ from qdt_emu.noise.readout import pair_confusion
 from qdt_emu.noise.relaxation import decay_factors
 
 Ints = NDArray[np.int64]
+DRIVEN = -2  # in the place of an instruction row: relaxation of a qubit while it is read
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,7 @@ class Recipe:
     Attributes:
         active: Physical qubit of each local one, shape (n,).
         unitaries: Groups of the one-qubit and of the two-qubit table.
-        relaxation: (qubit, instruction row or -1), shape (k, 2).
+        relaxation: (qubit, instruction row, -1, or `DRIVEN` during a readout), shape (k, 2).
         relaxation_time: In s, shape (k,).
         pauli: Per table, (instruction row, crowded), shape (k, 2).
         confusion: Qubits, shape (k,).
@@ -152,7 +153,10 @@ class Recipe:
         one, two = ([g.build(p, angles, zz_frame) for g in groups] for groups in self.unitaries)
         scale = xp.concatenate([p.relaxation_scale, xp.ones(1)])  # row -1: the whole duration
         qubits, rows = self.relaxation[:, 0], self.relaxation[:, 1]
-        factors = decay_factors(self.relaxation_time * scale[rows], p.t1[qubits], p.t2[qubits])
+        share = scale[np.maximum(rows, -1)]
+        if p.readout_relaxation is not None:
+            share = xp.where(rows == DRIVEN, p.readout_relaxation[qubits], share)
+        factors = decay_factors(self.relaxation_time * share, p.t1[qubits], p.t2[qubits])
         n = len(self.active)
         zero = np.zeros(n)
         sigma = zero if p.detuning is None else p.detuning[self.active]

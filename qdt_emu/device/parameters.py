@@ -49,6 +49,8 @@ class Parameters:
         context: Rotation in rad that a two-qubit gate adds in a context, shape (C, 3), rows as in
             `Device.contexts`: about its generator, and about the Pauli that commutes with it on
             its lower and on its higher qubit.
+        readout_relaxation: Factor on the relaxation of a qubit during its own readout, shape (n,):
+            the drive opens decay channels (Slichter et al., PRL 109, 153601, 2012).
     """
 
     t1: Leaf
@@ -72,6 +74,7 @@ class Parameters:
     pauli_rates: Leaf = None
     stark: Leaf = None
     context: Leaf = None
+    readout_relaxation: Leaf = None
 
     @property
     def mechanisms(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from qdt_emu.noise.relaxation import relaxation_process_fidelity
 Floats = NDArray[np.float64]
 PER_QUBIT = (
     *("t1", "t2", "excited", "reset_excitation", "detuning", "charge_parity"),
-    *("t1_spread", "offset"),
+    *("t1_spread", "offset", "readout_relaxation"),
 )
 PER_INSTRUCTION = ("depolarizing", "over_rotation", "infidelity", "phase", "leakage", "pauli_rates")
 SCALARS = ("crosstalk", "spectator_zz")
@@ -45,6 +45,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "detuning": (0.0, np.inf),
     "charge_parity": (0.0, np.inf),
     "t1_spread": (0.0, np.inf),
+    "readout_relaxation": (0.0, np.inf),
     "infidelity": (0.0, 0.8),
     "depolarizing": (0.0, 16 / 15),
     "leakage": (0.0, 1.0),
@@ -135,7 +136,8 @@ def _change(device: Device, name: str, value: Any) -> Device:
 
 def _per_qubit(device: Device, name: str, value: Any) -> Floats:
     old = getattr(device.parameters, name)
-    old = np.zeros(device.n_qubits) if old is None else old
+    absent = 1.0 if name == "readout_relaxation" else 0.0  # a factor, not a rate
+    old = np.full(device.n_qubits, absent) if old is None else old
     return _fill(old, value, name, _qubit(device), ())
 
 
