@@ -47,14 +47,18 @@ class Check:
         """How much the engine was farther off than it said."""
         return max(0.0, self.difference - self.stated)
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
+        """What was found."""
         if not self.qubits:
             return f"cross-check: none, {self.why}"
-        text = (
+        return (
             f"cross-check: on {self.qubits} qubits of this circuit the engine differs from the "
             f"exact answer by {self.difference:.2g}, stated bound {self.stated:.2g}"
         )
-        return text + ("; all bounds are widened by the excess" if self.excess else "")
+
+    def __str__(self) -> str:
+        return self.text + ("; all bounds are widened by the excess" if self.excess else "")
 
 
 def crosscheck(ran: Candidate, circuit: NoisyCircuit, task: Task, seed: int) -> Check | None:

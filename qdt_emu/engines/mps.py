@@ -158,6 +158,8 @@ class MPS:
 
         Error:
             The standard error over trajectories, in `stderr`; zero if all shots share one.
+            Events that were not drawn are not in it: one of probability 1 / shots moves a value by
+            at most 2 / shots.
             `truncation` bounds what the cuts add, see `Account.likely`.
         """
         strings = np.asarray(paulis, np.uint8)

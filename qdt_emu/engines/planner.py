@@ -70,7 +70,7 @@ class _Key:
 
 
 def _identity(circuit: NoisyCircuit, task: Task) -> tuple[object, ...]:
-    numbers = (task.shots, task.memory, task.tolerance, task.seconds, task.more_shots)
+    numbers = (task.shots, task.memory, task.tolerance, task.seconds, task.more_shots, task.without)
     return (circuit.id, task.paulis.tobytes(), task.readout.tobytes(), *numbers)
 
 
@@ -83,8 +83,9 @@ def _planned(key: _Key) -> Itinerary:
 def _samples(circuit: NoisyCircuit, task: Task) -> list[Candidate]:
     """Return the candidates for samples, cheapest question first."""
     found = [stabilizer(circuit, task)]
-    if quiet := noiseless(circuit):
-        found += states(CHAIN, circuit, task, aim=_aim(task), patience=FIRST)
+    quiet = noiseless(circuit)
+    if quiet:
+        found += _networks([CHAIN], circuit, task, found, quick=True)
     found.append(_trajectories(circuit, task, found))
     found.append(_exact(circuit, task, found))
     families = [f for f in FAMILIES if not (quiet and f is CHAIN)]
@@ -92,17 +93,32 @@ def _samples(circuit: NoisyCircuit, task: Task) -> list[Candidate]:
 
 
 def _networks(
-    families: Sequence[Family], circuit: NoisyCircuit, task: Task, found: list[Candidate]
+    families: Sequence[Family],
+    circuit: NoisyCircuit,
+    task: Task,
+    found: list[Candidate],
+    *,
+    quick: bool = False,
 ) -> list[Candidate]:
-    """Return the candidates of tensor networks, where asking them is worth it."""
+    """Return the candidates of tensor networks, where asking them is worth it.
+
+    Args:
+        families: Which.
+        circuit: What runs.
+        task: What is wanted.
+        found: The candidates so far.
+        quick: Whether one trajectory is all there is, so that a pilot run is nearly the whole run.
+    """
     more: list[Candidate] = []
     for family in families:
         best = min(_best([*found, *more], task), task.seconds)
-        cost = LOADING + family.planning * len(circuit.structure.operations)
+        if family.engine.name in task.without:
+            continue
+        cost = (0.0 if quick else LOADING) + family.planning * len(circuit.structure.operations)
         if cost > SHARE * best:
             more.append(_unasked(family.engine, cost))
             continue
-        patience = _patience([*found, *more], task)
+        patience = min(_patience([*found, *more], task), FIRST if quick else math.inf)
         more += states(family, circuit, task, aim=_aim(task), patience=patience)
     return more
 
@@ -111,14 +127,15 @@ def _values(circuit: NoisyCircuit, task: Task) -> list[Candidate]:
     """Return the candidates for expectation values, cheapest question first."""
     small, aim = circuit.structure.n_qubits <= SMALL, _aim(task)
     found = [density(circuit, task)] if small else []
-    first = min(FIRST, _patience(found, task))
-    found += pilot.pauli(circuit, task, aim=aim, patience=first)
+    first = 0.0 if "pauli" in task.without else min(FIRST, _patience(found, task))
+    if first:
+        found += pilot.pauli(circuit, task, aim=aim, patience=first)
     found.append(_trajectories(circuit, task, found))
     if not small:
         found.append(_exact(circuit, task, found))
     found.append(pilot.contraction(circuit, task, patience=_patience(found, task)))
     found.append(stabilizer(circuit, task))
-    if (patience := _patience(found, task)) > AGAIN * first:
+    if first and (patience := _patience(found, task)) > AGAIN * first:
         found = [c for c in found if c.engine.name != "pauli"]
         found += pilot.pauli(circuit, task, aim=aim, patience=patience)
     return found + _networks(FAMILIES, circuit, task, found)
@@ -172,6 +189,8 @@ def _over(candidate: Candidate, task: Task) -> str:
     """Return why a candidate is out of the question, or nothing."""
     if candidate.refusal:
         return candidate.refusal
+    if candidate.engine.name in task.without:
+        return "It was farther from the exact answer than it states, on a piece of this circuit."
     if candidate.bytes > task.memory:
         return f"It needs {candidate.bytes} bytes, but {task.memory} bytes are available."
     if candidate.seconds > task.seconds:

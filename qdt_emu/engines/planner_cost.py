@@ -23,7 +23,7 @@ from qdt_emu.engines.stabilizer_clifford import clifford
 from qdt_emu.engines.stabilizer_text import write
 from qdt_emu.engines.statevector import MAX_WIDTH, Statevector
 from qdt_emu.engines.statevector_program import Program
-from qdt_emu.engines.statevector_run import Bound, bind, expected_flops, room_bytes
+from qdt_emu.engines.statevector_run import bind, expected_flops, room_bytes, some_event
 from qdt_emu.errors import UnsupportedError
 
 DENSITY = Density()
@@ -100,7 +100,7 @@ def statevector(circuit: NoisyCircuit, task: Task) -> Candidate:
         )
         return Candidate(engine, 0.0, bytes_, refusal=why)
     bounds = [bind(p, circuit.values, np.float32) for p in programs]
-    some = _some_event(bounds[0])
+    some = some_event(bounds[0])
     spread = min(1.0, 2 * math.sqrt(some * (1 - some)) if some < 0.5 else 1.0)
     shots = _enough(task, spread)
     flops = min(expected_flops(b, shots) for b in bounds)
@@ -151,18 +151,16 @@ def noiseless(circuit: NoisyCircuit) -> bool:
     return not (inside or noisy or drawn(draws(structure), values))
 
 
-def _some_event(bound: Bound) -> float:
-    """Return the probability that a trajectory is not the one without events."""
-    if bound.varies.any():
-        return 1.0
-    return -math.expm1(float(np.log1p(-np.minimum(bound.cumulative[:, 15], 1 - 1e-12)).sum()))
-
-
 def _enough(task: Task, spread: float) -> int:
-    """Return how many trajectories keep two standard errors within the tolerance."""
+    """Return how many trajectories keep two standard errors within the tolerance.
+
+    And so many that an event as likely drawn as not, which may turn a 1 into a -1, cannot break it.
+    """
     if not (task.strings and task.more_shots and task.tolerance):
         return task.shots
-    return max(FEWEST, math.ceil((1.1 * SIGMAS * spread / task.tolerance) ** 2))
+    rare = 2 * SIGMAS / task.tolerance if spread else 0.0
+    sampled = (SIGMAS * spread / task.tolerance) ** 2
+    return max(FEWEST, math.ceil(1.1 * rare), math.ceil(1.21 * sampled))
 
 
 def stabilizer(circuit: NoisyCircuit, task: Task) -> Candidate:

@@ -30,6 +30,7 @@ class Task:
         seconds: Limit of the planned time.
         more_shots: Whether an estimate may take more trajectories than `shots` to be within the
             tolerance.
+        without: Engines that have failed a cross-check on a piece of this circuit.
     """
 
     shots: int
@@ -39,6 +40,7 @@ class Task:
     tolerance: float | None = None
     seconds: float = math.inf
     more_shots: bool = False
+    without: tuple[str, ...] = ()
 
     @property
     def strings(self) -> int:

@@ -63,6 +63,13 @@ def bind(program: Program, values: Values, real: type[np.floating[Any]]) -> Boun
     return Bound(program, blocks, numbers, quiet, cumulative, varies, detuning)
 
 
+def some_event(bound: Bound) -> float:
+    """Return the probability that a trajectory is not the one without events."""
+    if bound.varies.any():
+        return 1.0
+    return -float(np.expm1(np.log1p(-np.minimum(bound.cumulative[:, 15], 1 - 1e-12)).sum()))
+
+
 def expected_flops(bound: Bound, shots: int) -> float:
     """Return what `shots` trajectories cost, sharing included, in flops of the passes.
 

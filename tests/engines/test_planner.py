@@ -11,9 +11,9 @@ from qiskit import QuantumCircuit
 
 from qdt_emu import Calibration, Estimate, Twin
 from qdt_emu.circuit import NoisyCircuit
-from qdt_emu.engines import planner, planner_pilot
+from qdt_emu.engines import planner, planner_pilot, run
 from qdt_emu.engines.cone import cone, influence, narrowest
-from qdt_emu.engines.crosscheck import crosscheck
+from qdt_emu.engines.crosscheck import Check, crosscheck
 from qdt_emu.engines.density import Density
 from qdt_emu.engines.engine import Expectations, Plan, Records
 from qdt_emu.engines.forecast import forecast_values
@@ -316,6 +316,25 @@ def test_a_cross_check_that_breaks_the_tolerance_refuses_the_answer():
             engine=engine,
             limits=Limits(tolerance=0.03),
         )
+
+
+def test_an_engine_that_fails_its_cross_check_is_left_for_another(monkeypatch):
+    ask = (CASES[20], strings(20, (10,)), gain(20))
+    limits = Limits(tolerance=0.05)
+    first, _, account = estimate(*ask, seed=1, limits=limits)
+    failed = account.engine
+
+    def doubting(ran, *_):
+        return Check(6, 0.5, 0.01) if ran.engine.name == failed else None
+
+    monkeypatch.setattr(run, "crosscheck", doubting)
+    values, stderr, account = estimate(*ask, seed=1, limits=limits)
+    assert account.engine != failed
+    assert stated(stderr, account) <= 0.05
+    assert account.notes[0].startswith(f"'{failed}' was left for '{account.engine}': cross-check")
+    assert abs(values - first) <= 0.1
+    with pytest.raises(UnsupportedError, match=rf"'{failed}' states 0\.4"):
+        estimate(*ask, seed=1, limits=limits, engine=failed)
 
 
 def test_a_cross_check_of_samples_finds_a_biased_law():
