@@ -11,7 +11,7 @@ from qdt_emu.errors import InputError
 
 NAMES = (
     *("exact", "sampling", "fixed_cost", "structure", "memory"),
-    *("network", "mps", "pauli", "whole_chip"),
+    *("network", "mps", "pauli", "whole_chip", "planner"),
 )
 
 

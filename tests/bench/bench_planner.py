@@ -5,283 +5,27 @@ What is in the store already is not run again; `--report` prints what is there.
 
 Goals: within twice the time of the best engine that reaches the same stated error, planning and
 pilot runs included, on at least 90 % of the circuits; and no stated error exceeded. Cross-checks
-have a budget of their own (0.25 s, or a tenth of the run) and are left out of these times.
-
-Every measurement runs in a worker with warm kernels and empty caches, and is ended at the cap or
-at five times what the best engine so far has taken, but not before 3 s.
-Engines are tried at rising settings until they reach the accuracy; the time of the setting that
-does counts, without the attempts before. An engine whose plan is far above the cap is not run.
+have a budget of their own (0.25 s, or a tenth of the run) and are left out of these times. How they
+are measured: see `planner_race`.
 """
 
 import argparse
-import contextlib
-import gc
 import json
-import multiprocessing
-import sys
-import time
-from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from qdt_emu.engines import run as runs
-from qdt_emu.engines.contraction import Contraction
-from qdt_emu.engines.density import Density
-from qdt_emu.engines.density_network import DensityNetwork
-from qdt_emu.engines.mpo import Mpo
-from qdt_emu.engines.mps import MPS
-from qdt_emu.engines.network import Network
-from qdt_emu.engines.pauli import Pauli
 from qdt_emu.engines.planner import AIM
-from qdt_emu.engines.planner_cost import density, statevector
-from qdt_emu.engines.planner_task import SIGMAS
-from qdt_emu.engines.run_parts import Limits, sample_parts, value_parts
-from qdt_emu.engines.stabilizer import Stabilizer
-from qdt_emu.engines.statevector import Statevector
-from qdt_emu.errors import QdtError
 from tests.bench import zoo
+from tests.bench.planner_race import LADDERS, collect, measure
+from tests.bench.row import within
 
-LADDERS = {
-    "density": (Density(),),
-    "statevector": (Statevector(),),
-    "stabilizer": (Stabilizer(),),
-    "pauli": tuple(Pauli(threshold=t) for t in (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5)),
-    "contraction": (Contraction(),),
-    "mpo": tuple(Mpo(max_bond=d) for d in (16, 32, 64)),
-    "mps": tuple(MPS(max_bond=d) for d in (16, 32, 64, 128)),
-    "network": tuple(Network(max_bond=d) for d in (4, 8, 16)),
-    "density_network": tuple(DensityNetwork(max_bond=d) for d in (8, 16, 32)),
-}
-HOPELESS = 5.0  # a plan above this many caps is believed
-LEAST, FAR = 3.0, 5.0  # s, and times the best so far, after which an engine is out of the race
-PILOT = 256  # trajectories from which the number that a tolerance takes is known
+NAME = "planner"
+SMALL = ("auto", "density", "statevector")
 WITHIN, SHARE = 2.0, 0.9  # the goal
+ROUNDING = 1e-4  # of answers that are compared
 QUICK = 0.1  # s; below, factors of two are not what anybody waits for
-
-
-def measure(name: str, which: str, cap: float):
-    """Yield the rows of one engine's ladder, or of the planner, on one circuit."""
-    task = next(t for t in zoo.ZOO if t.name == name)
-    strings = zoo.paulis(task)
-    twin = zoo.twin(task.device)
-    noisy, codes, gain = _ready(twin, task, strings)
-    if which == "auto":
-        yield _planner(task, noisy, codes, gain)
-        return
-    for engine in LADDERS[which]:
-        yield (row := _engine(task, noisy, codes, gain, engine, cap))
-        done = row.get("stated", np.inf) <= (task.tolerance or AIM)
-        if "refused" in row or done or row["seconds"] > cap / 3:
-            break
-
-
-def _ready(twin, task, strings):
-    """Return what an engine is given: the circuit with numbers, codes and readout."""
-    if not strings:
-        return twin.compile(zoo.circuit(task)).bind(), None, None
-    asked = twin._strings(zoo.circuit(task), strings, 0, None, None, readout=True)  # noqa: SLF001
-    return asked.noisy, asked.codes, asked.gain
-
-
-def _planner(task, noisy, codes, gain):
-    _forget()
-    begin, cpu = time.perf_counter(), time.process_time()
-    values = stderr = bits = None
-    limits = Limits(tolerance=task.tolerance)
-    try:
-        if codes is None:
-            bits, account = _bare(runs.sample, noisy, shots=zoo.SHOTS, seed=1)
-        else:
-            values, stderr, account = _bare(
-                runs.estimate, noisy, codes, gain, seed=1, limits=limits
-            )
-    except QdtError as reason:
-        return {"refused": str(reason), **_took(begin, cpu)}
-    took = _took(begin, cpu)
-    begin, cpu = time.perf_counter(), time.process_time()
-    if codes is None:
-        account = runs.sample(noisy, shots=zoo.SHOTS, seed=1)[1]
-    else:
-        account = runs.estimate(noisy, codes, gain, seed=1, limits=limits)[2]
-    again = _took(begin, cpu)["seconds"]
-    found = {**took, "again": again, "engine": account.engine, "reason": account.reason}
-    found["notes"] = list(account.notes)
-    found["chosen"] = [a.settings for a in account.alternatives[:1]]
-    found["predicted"] = sum(a.seconds for a in account.alternatives[:1])
-    return found | _answer(values, stderr, account.bounds, bits, account.truncation)
-
-
-def _engine(task, noisy, codes, gain, engine, cap: float, shots: int = zoo.SHOTS):
-    """Return time, answer and stated error of one engine at one setting."""
-    _forget()
-    parts = (
-        sample_parts(noisy, shots=shots, limits=Limits().now())
-        if codes is None
-        else list(value_parts(noisy, codes, gain, shots=PILOT, limits=Limits().now()))
-    )
-    plan = 0.0
-    for part in parts:
-        cost = {"density": density, "statevector": statevector}.get(engine.name)
-        if cost:
-            found = cost(part.circuit, part.task)
-        else:
-            asked = {"shots": part.task.shots, "paulis": part.task.strings}
-            found = engine.plan(part.circuit.structure, **asked, memory=part.task.memory)
-        if found.refusal:
-            return {"refused": found.refusal, "seconds": 0.0}
-        plan += found.seconds
-    if plan > HOPELESS * cap and engine.name not in ("pauli", "contraction"):
-        return {"refused": f"planned {plan:.3g} s", "seconds": 0.0}
-    _forget()
-    begin, cpu = time.perf_counter(), time.process_time()
-    try:
-        if codes is None:
-            bits, account = _bare(runs.sample, noisy, shots=shots, seed=1, engine=engine)
-            values = stderr = None
-        else:
-            bits = None
-            values, stderr, account = _bare(
-                runs.estimate, noisy, codes, gain, shots=PILOT, seed=1, engine=engine
-            )
-            bound = max(account.bounds, default=0.0)
-            if task.tolerance and stderr.any() and bound < task.tolerance:
-                needed = (SIGMAS * stderr.max() / (task.tolerance - bound)) ** 2 * PILOT
-                took = _took(begin, cpu)
-                scale = max(1.0, needed / PILOT)
-                took = {k: v * scale for k, v in took.items()}  # trajectories are all alike
-                answer = _answer(values, stderr, account.bounds, None, account.truncation)
-                answer["stated"] = float(task.tolerance) if scale > 1 else answer["stated"]
-                return {**took, "settings": repr(engine), "plan": plan * scale, **answer}
-    except (QdtError, np.linalg.LinAlgError) as reason:
-        return {"refused": str(reason), "seconds": 0.0}
-    return {
-        **_took(begin, cpu),
-        "settings": repr(engine),
-        "plan": plan,
-        **_answer(values, stderr, account.bounds, bits, account.truncation),
-    }
-
-
-def _bare(work, *args, **kwargs):
-    """Run without the cross-check, which has a budget of its own."""
-    kept, runs.crosscheck = runs.crosscheck, lambda *_: None
-    try:
-        return work(*args, **kwargs)
-    finally:
-        runs.crosscheck = kept
-
-
-def _took(begin: float, cpu: float):
-    return {"seconds": time.perf_counter() - begin, "cpu": time.process_time() - cpu}
-
-
-def _answer(values, stderr, bounds, bits, truncation: float):
-    if bits is not None:
-        means = 1 - 2 * bits.astype(float)
-        pairs = (means[:, :-1] * means[:, 1:]).mean(0)
-        figures = [*means.mean(0).tolist(), *pairs.tolist()]
-        return {"samples": figures, "stated": float(truncation), "shots": len(bits)}
-    stated = float((np.array(bounds) + SIGMAS * stderr).max())
-    return {
-        "values": values.tolist(),
-        "stderr": stderr.tolist(),
-        "bounds": list(bounds),
-        "stated": stated,
-    }
-
-
-def _forget() -> None:
-    """Empty every cache of the engines."""
-    for name, module in list(sys.modules.items()):
-        if name.startswith("qdt_emu.engines"):
-            for item in vars(module).values():
-                if hasattr(item, "cache_clear"):
-                    item.cache_clear()
-    gc.collect()
-
-
-def _worker(pipe) -> None:
-    small = replace(zoo.ZOO[0], name="00 warm", n=4)
-    for asks in ("samples", "zz"):  # load and compile kernels
-        task = replace(small, asks=asks, tolerance=None if asks == "samples" else 0.5)
-        noisy, codes, gain = _ready(zoo.twin(task.device), task, zoo.paulis(task))
-        for ladder in LADDERS.values():
-            _engine(task, noisy, codes, gain, ladder[0], 1e9, shots=20)
-        _planner(task, noisy, codes, gain)
-    pipe.send("ready")
-    with contextlib.suppress(EOFError):  # the parent is done
-        while True:
-            asked = pipe.recv()
-            try:
-                for row in measure(*asked):
-                    pipe.send(row)
-            except Exception as fault:
-                pipe.send({"refused": f"FAILED: {fault!r}", "seconds": 0.0, "cpu": 0.0})
-            pipe.send(None)
-
-
-class Worker:
-    """A process that measures, and is replaced when it takes too long."""
-
-    def __init__(self) -> None:
-        self.process = None
-
-    def __call__(self, name: str, which: str, cap: float, patience: float):
-        """Return the rows that arrive within `patience` seconds."""
-        if self.process is not None:
-            self.process.join(0.1)  # one that has just died is replaced
-        if self.process is None or not self.process.is_alive():
-            context = multiprocessing.get_context("spawn")
-            self.pipe, other = context.Pipe()
-            self.process = context.Process(target=_worker, args=(other,), daemon=True)
-            self.process.start()
-            self.pipe.recv()
-        self.pipe.send((name, which, cap))
-        rows, end = [], time.perf_counter() + patience
-        while self.pipe.poll(max(0.0, end - time.perf_counter())):
-            try:
-                if (row := self.pipe.recv()) is None:
-                    return rows
-            except EOFError:
-                return [*rows, {"refused": "died", "seconds": 0.0, "cpu": 0.0}]
-            rows.append(row)
-        self.process.kill()
-        self.process.join()
-        late = {"refused": f"longer than {patience:g} s", "seconds": patience, "cpu": patience}
-        return [*rows, late]
-
-
-def collect(store: Path, names, cap: float, engines=("auto", *LADDERS)) -> dict:
-    """Run what is missing, save after each measurement, return everything."""
-    data = json.loads(store.read_text()) if store.exists() else {}
-    work = Worker()
-    for task in zoo.ZOO:
-        if names and not any(task.name.startswith(part) for part in names):
-            continue
-        rows = data.setdefault(task.name, {})
-        for which in engines:
-            if which in rows:
-                continue
-            patience = 4 * cap if which == "auto" else min(cap, _enough(task, rows))
-            rows[which] = work(task.name, which, cap, patience)
-            store.write_text(json.dumps(data))
-            last = rows[which][-1]
-            print(f"{task.name:44} {which:12} {_short(last)}", flush=True)
-    return data
-
-
-def _enough(task, rows) -> float:
-    """Return the seconds after which an engine is out of the race."""
-    aim = task.tolerance or AIM
-    done = [r for name in rows for r in rows[name] if r.get("stated", np.inf) <= aim]
-    return max(LEAST, FAR * min((r["seconds"] for r in done), default=np.inf))
-
-
-def _short(row) -> str:
-    if "refused" in row:
-        return f"{row['seconds']:8.2f} s  refused: {row['refused'][:90]}"
-    return f"{row['seconds']:8.2f} s  stated {row['stated']:.2g}  {row.get('engine', '')}"
 
 
 def judge(task, rows, clock: str = "seconds"):
@@ -307,25 +51,30 @@ def judge(task, rows, clock: str = "seconds"):
 
 
 def _excess(rows) -> float:
-    """Return by how much an answer is farther from the best one than both say; negative is good."""
-    done = [r for name in rows for r in rows[name] if "refused" not in r]
-    worst = -np.inf
-    if any("values" in r for r in done):
+    """Return by how much the planner's answer is farther from another's than both say.
+
+    Negative is good; NaN where no other engine's answer is at least as good as the planner's.
+    """
+    auto = rows["auto"][-1]
+    done = [r for name in rows if name != "auto" for r in rows[name] if "refused" not in r]
+    if "refused" in auto or not done:
+        return np.nan
+    if "values" in auto:
 
         def error(r):  # four standard errors: one false alarm in 16,000
             return np.array(r["bounds"]) + 4 * np.array(r["stderr"])
 
         truth = min(done, key=lambda r: error(r).max())
-        for r in done:
-            away = np.abs(np.array(r["values"]) - truth["values"])
-            worst = max(worst, float((away - error(r) - error(truth)).max()))
-    elif done:
-        truth = min(done, key=lambda r: r["stated"])
-        for r in done:
-            away = np.abs(np.array(r["samples"]) - truth["samples"])
-            noise = 5 * np.sqrt(2 / r["shots"])
-            worst = max(worst, float(away.max()) - 2 * (r["stated"] + truth["stated"]) - noise)
-    return worst
+        if error(truth).max() > max(error(auto).max(), ROUNDING):
+            return np.nan
+        away = np.abs(np.array(auto["values"]) - truth["values"])
+        return float((away - error(auto) - error(truth)).max())
+    truth = min(done, key=lambda r: r["stated"])
+    if truth["stated"] > max(auto["stated"], AIM):
+        return np.nan
+    away = np.abs(np.array(auto["samples"]) - truth["samples"])
+    noise = 5 * np.sqrt(2 / auto["shots"])
+    return float(away.max()) - 2 * (auto["stated"] + truth["stated"]) - noise
 
 
 def report(data: dict, clock: str = "seconds") -> float:
@@ -333,23 +82,59 @@ def report(data: dict, clock: str = "seconds") -> float:
 
     The clock may be 'cpu', processor time, where other programs share the machine.
     """
-    ratios = []
+    ratios, compared, checked = [], 0, 0
     for task in zoo.ZOO:
         rows = data.get(task.name, {})
         if "auto" not in rows or len(rows) < 2:
             continue
         ratio, best, found, auto, excess = judge(task, rows, clock)
         ratios.append(ratio)
+        compared += bool(np.isfinite(found))
+        checked += not np.isnan(excess)
         engine = rows["auto"][-1].get("engine", "refused")
         flag = "" if ratio <= WITHIN else "  MISS"
-        flag += "" if excess <= 1e-4 else f"  EXCESS {excess:.2g}"
+        flag += f"  EXCESS {excess:.2g}" if excess > ROUNDING else ""
         print(
             f"{task.name:44} auto {engine:12} {auto:8.2f} s   best {best:12} {found:8.2f} s   "
             f"x{ratio:5.2f}{flag}"
         )
     share = float(np.mean(np.array(ratios) <= WITHIN)) if ratios else 0.0
     print(f"{len(ratios)} circuits, within x{WITHIN:g} on {share:.0%}; goal {SHARE:.0%}")
+    print(f"another engine finished on {compared}; stated errors checked on {checked}")
     return share
+
+
+def rows(*, quick: bool = False):
+    """Return a row for each circuit of the zoo, by processor time, and one for the share."""
+    if quick:
+        data = {
+            task.name: {which: list(measure(task.name, which, 1.0)) for which in SMALL}
+            for task in zoo.ZOO
+            if task.name.startswith(("00", "28"))
+        }
+    else:
+        with TemporaryDirectory() as folder:
+            data = collect(Path(folder) / "zoo.json", (), 10.0)
+    out, ratios = [], []
+    for task in zoo.ZOO:
+        if task.name not in data:
+            continue
+        ratio, best, found, auto, excess = judge(task, data[task.name], "cpu")
+        ratios.append(ratio)
+        last = data[task.name]["auto"][-1]
+        peer = found if np.isfinite(found) else None
+        out.append(
+            within(
+                NAME, task.name, auto, None if peer is None else WITHIN * max(QUICK, peer),
+                peer=peer, unit="CPU s", tool=f"engine '{best}'" if peer else "none within 10 s",
+                accuracy=f"stated {last.get('stated', np.nan):.2g}, error less stated {excess:.2g}",
+                note=last.get("engine", last.get("refused", "")),
+            )
+        )  # fmt: skip
+    share = float(np.mean(np.array(ratios) <= WITHIN))
+    case = f"circuits of {len(ratios)} slower than twice the best engine"
+    goal = None if quick else 1 - SHARE
+    return [*out, within(NAME, case, 1 - share, goal, unit="of circuits")]
 
 
 if __name__ == "__main__":
