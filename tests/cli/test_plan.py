@@ -1,12 +1,8 @@
 """`qdt plan`: a table, JSON, and a refusal with its reason."""
 
 import json
-import signal
-import sys
 
 import pytest
-
-from qdt_emu import cli
 
 CHAIN = 'OPENQASM 2.0; include "qelib1.inc"; qreg q[5]; creg c[5]; h q[0];' + "".join(
     f"cx q[{k}],q[{k + 1}];" for k in range(4)
@@ -18,21 +14,6 @@ def chain(tmp_path):
     path = tmp_path / "chain.qasm"
     path.write_text(CHAIN + " measure q -> c;")
     return str(path)
-
-
-@pytest.fixture
-def qdt(monkeypatch, capsys):
-    """Run `qdt` in this process: (exit code, standard output, standard error)."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["qdt", *map(str, arguments)])
-        monkeypatch.setattr(signal, "signal", lambda *_: None)
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        out = capsys.readouterr()
-        return stop.value.code or 0, out.out, out.err
-
-    return run
 
 
 def test_a_plan_is_a_table_of_all_engines_with_the_choice_marked(qdt, chain):
