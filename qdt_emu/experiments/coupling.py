@@ -10,11 +10,11 @@ from qiskit import QuantumCircuit
 
 from qdt_emu.device import Device
 from qdt_emu.errors import InputError
-from qdt_emu.experiments.coupling_fringes import ZETA, fit_fringes
+from qdt_emu.experiments.coupling_fringes import ZETA, fit_fringes, fringes
 from qdt_emu.experiments.groups import groups, places
 from qdt_emu.experiments.program import Program, measure, program, share
 from qdt_emu.experiments.pulses import Pen
-from qdt_emu.experiments.traces import with_fits
+from qdt_emu.experiments.traces import fine, with_curve, with_fits
 from qdt_emu.twin import Twin
 
 SOURCE = "Garbow et al., Chem. Phys. Lett. 93, 504 (1982); Ku et al., arXiv:2003.02775"
@@ -128,7 +128,10 @@ def analyse(table: xr.Dataset) -> xr.Dataset:
         "frequency": (values[:, 6], stderr[:, 6], "Hz", "of the fringes without ZZ"),
         "t2": (t2 := np.exp(-values[:, 0]), t2 * stderr[:, 0], "s", "decay of the echo"),
     }
-    return with_fits(table.assign(share(table)), columns, found, "pair").assign_attrs(late=late)
+    out = with_fits(table.assign(share(table)), columns, found, "pair").assign_attrs(late=late)
+    times = fine(flat["delay"].values)
+    curve, _ = fringes(values, times, flat["neighbour_t1"].values, late=bool(late))
+    return with_curve(out, curve.reshape(len(values), 2, -1), ("pair", "neighbour"))
 
 
 def zz(

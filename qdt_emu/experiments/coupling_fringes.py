@@ -1,5 +1,7 @@
 """The fringes of an echo in which the neighbour turns too, and may relax meanwhile."""
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,31 +36,34 @@ def fit_fringes(
         1 / (2 pi zeta T1).
     """
     decay = 1 / neighbour_t1
-
-    def model(values: Floats) -> tuple[Floats, Floats]:
-        rate = np.exp(np.clip(values[:, 0], -700, 700))[:, None, None]
-        b, f, zeta = (values[:, k, None, None] for k in (5, 6, ZETA))
-        factor, slope = neighbour_factor(t, zeta[:, 0], decay[:, None], late=late)
-        carrier = np.exp((2j * np.pi * f - rate) * t)
-        wave, amplitude = (
-            carrier * factor,
-            np.stack([values[:, 1] - 1j * values[:, 2], values[:, 3] - 1j * values[:, 4]], axis=1),
-        )
-        whole = amplitude[..., None] * wave
-        slopes = np.zeros((*whole.shape, 8))
-        slopes[..., 0] = (-rate * t * whole).real
-        for s in (0, 1):
-            slopes[:, s, :, 1 + 2 * s] = wave[:, s].real
-            slopes[:, s, :, 2 + 2 * s] = wave[:, s].imag
-        slopes[..., 5] = 1.0
-        slopes[..., 6] = (2j * np.pi * t * whole).real
-        slopes[..., ZETA] = (amplitude[..., None] * carrier * slope).real
-        chance = b + whole.real
-        return chance.reshape(len(values), -1), slopes.reshape(len(values), -1, 8)
-
     seen = hits / np.maximum(shots, 1)
     start = np.stack([_first(t, seen[k], turn, decay[k], late=late) for k in range(len(hits))])
+    model = partial(fringes, t=t, neighbour_t1=neighbour_t1, late=late)
     return fit(model, start, hits.reshape(len(hits), -1), shots.reshape(len(hits), -1))
+
+
+def fringes(
+    values: Floats, t: Floats, neighbour_t1: Floats, *, late: bool
+) -> tuple[Floats, Floats]:
+    """Return the curves of `fit_fringes` and their derivatives, (b, 2 m) and (b, 2 m, 8)."""
+    rate = np.exp(np.clip(values[:, 0], -700, 700))[:, None, None]
+    b, f, zeta = (values[:, k, None, None] for k in (5, 6, ZETA))
+    factor, slope = neighbour_factor(t, zeta[:, 0], 1 / neighbour_t1[:, None], late=late)
+    carrier = np.exp((2j * np.pi * f - rate) * t)
+    parts = [values[:, 1] - 1j * values[:, 2], values[:, 3] - 1j * values[:, 4]]
+    amplitude = np.stack(parts, axis=1)[..., None]
+    wave = carrier * factor
+    whole = amplitude * wave
+    slopes = np.zeros((*whole.shape, 8))
+    slopes[..., 0] = (-rate * t * whole).real
+    for s in (0, 1):
+        slopes[:, s, :, 1 + 2 * s] = wave[:, s].real
+        slopes[:, s, :, 2 + 2 * s] = wave[:, s].imag
+    slopes[..., 5] = 1.0
+    slopes[..., 6] = (2j * np.pi * t * whole).real
+    slopes[..., ZETA] = (amplitude * carrier * slope).real
+    chance = b + whole.real
+    return chance.reshape(len(values), -1), slopes.reshape(len(values), -1, 8)
 
 
 def neighbour_factor(

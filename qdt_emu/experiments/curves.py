@@ -1,5 +1,6 @@
 """The curves that experiments fit: decays and damped oscillations, with their derivatives."""
 
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -30,19 +31,19 @@ def fit_decay(
     Returns:
         With two parameters (ln k, a) where the offset is known.
     """
-    free, known = offset is None, offset or 0.0
-
-    def model(values: Floats) -> tuple[Floats, Floats]:
-        rate = np.exp(np.clip(values[:, :1], -700, 700))
-        shape = np.exp(-rate * x)
-        base = values[:, 2:3] if free else known
-        slopes = [-values[:, 1:2] * rate * x * shape, shape]
-        if free:
-            slopes.append(np.ones_like(shape))
-        return base + values[:, 1:2] * shape, np.stack(slopes, axis=-1)
-
     start = _first_decay(x, hits, shots, offset)
-    return fit(model, start, hits, shots, overdispersed=overdispersed)
+    return fit(partial(decay, x=x, offset=offset), start, hits, shots, overdispersed=overdispersed)
+
+
+def decay(values: Floats, x: Floats, offset: float | None = None) -> tuple[Floats, Floats]:
+    """Return the curves of `fit_decay` and their derivatives, shapes (b, m) and (b, m, p)."""
+    rate = np.exp(np.clip(values[:, :1], -700, 700))
+    shape = np.exp(-rate * x)
+    base = values[:, 2:3] if offset is None else offset
+    slopes = [-values[:, 1:2] * rate * x * shape, shape]
+    if offset is None:
+        slopes.append(np.ones_like(shape))
+    return base + values[:, 1:2] * shape, np.stack(slopes, axis=-1)
 
 
 def _first_decay(x: Floats, hits: Floats, shots: Floats, offset: float | None) -> Floats:
@@ -78,33 +79,6 @@ def fit_oscillation(
     Returns:
         Parameters (ln k, c, s, b, f), then g and zeta where they are part of the model.
     """
-    extra = {name: 5 + k for k, name in enumerate(_extras(beating=beating, gaussian=gaussian))}
-
-    def model(values: Floats) -> tuple[Floats, Floats]:
-        rate = np.exp(np.clip(values[:, :1], -700, 700))
-        c, s, b, f = (values[:, k : k + 1] for k in range(1, 5))
-        envelope = np.exp(-rate * t)
-        log_slopes = {0: -rate * t}
-        swing, turned = np.ones_like(t), np.zeros_like(t)
-        if "g" in extra:
-            g = values[:, extra["g"], None]
-            envelope = envelope * np.exp(-((g * t) ** 2))
-            log_slopes[extra["g"]] = -2 * g * t**2
-        if "zeta" in extra:
-            angle = np.pi * values[:, extra["zeta"], None] * t
-            swing, turned = np.cos(angle), -np.pi * t * np.sin(angle)
-        cosine, sine = np.cos(2 * np.pi * f * t), np.sin(2 * np.pi * f * t)
-        wave = c * cosine + s * sine
-        slopes = np.zeros((*t.shape, values.shape[1]))
-        slopes[..., 1], slopes[..., 2] = envelope * swing * cosine, envelope * swing * sine
-        slopes[..., 3] = 1.0
-        slopes[..., 4] = envelope * swing * 2 * np.pi * t * (s * cosine - c * sine)
-        for k, log_slope in log_slopes.items():
-            slopes[..., k] = log_slope * envelope * swing * wave
-        if "zeta" in extra:
-            slopes[..., extra["zeta"]] = envelope * turned * wave
-        return b + envelope * swing * wave, slopes
-
     zetas = np.geomspace(0.2, 0.125 * t.shape[1], 14) if beating else np.zeros(1)
     start = np.stack(
         [
@@ -112,11 +86,32 @@ def fit_oscillation(
             for row in zip(t, hits / np.maximum(shots, 1), strict=True)
         ]
     )
-    return fit(model, start[:, : 5 + len(extra)], hits, shots)
+    model = partial(oscillation, t=t, beating=beating, gaussian=gaussian)
+    return fit(model, start[:, : 5 + beating + gaussian], hits, shots)
 
 
-def _extras(*, beating: bool, gaussian: bool) -> list[str]:
-    return [name for name, there in (("g", gaussian), ("zeta", beating)) if there]
+def oscillation(
+    values: Floats, t: Floats, *, beating: bool, gaussian: bool
+) -> tuple[Floats, Floats]:
+    """Return the curves of `fit_oscillation` and their derivatives."""
+    rate = np.exp(np.clip(values[:, :1], -700, 700))
+    c, s, b, f = (values[:, k : k + 1] for k in range(1, 5))
+    g = values[:, 5:6] if gaussian else 0.0
+    zeta = values[:, 5 + gaussian : 6 + gaussian] if beating else 0.0
+    with np.errstate(over="ignore"):  # a step too far is refused, not an error
+        envelope = np.exp(-rate * t - (g * t) ** 2)
+    swing = np.cos(np.pi * zeta * t)
+    cosine, sine = np.cos(2 * np.pi * f * t), np.sin(2 * np.pi * f * t)
+    wave, whole = c * cosine + s * sine, envelope * swing
+    slopes = [
+        *(-rate * t * whole * wave, whole * cosine, whole * sine, np.ones_like(wave)),
+        whole * 2 * np.pi * t * (s * cosine - c * sine),
+    ]
+    if gaussian:
+        slopes.append(-2 * g * t**2 * whole * wave)
+    if beating:
+        slopes.append(-np.pi * t * np.sin(np.pi * zeta * t) * envelope * wave)
+    return b + whole * wave, np.stack(slopes, axis=-1)
 
 
 def _first_oscillation(t: Floats, seen: Floats, zetas: Floats, *, gaussian: bool) -> Floats:

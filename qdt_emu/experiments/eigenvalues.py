@@ -224,7 +224,7 @@ def solve(design: Floats, target: Floats) -> tuple[Floats, Floats, NDArray[np.bo
     return found, covariance, resolved > 1 - SOUND
 
 
-def eigenvalues(
+def aces(
     twin: Twin,
     qubits: Sequence[int],
     *,

@@ -8,10 +8,17 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from qdt_emu.device import Device
-from qdt_emu.experiments.curves import fit_decay
+from qdt_emu.experiments.curves import decay, fit_decay
 from qdt_emu.experiments.program import Program, measure, share
 from qdt_emu.experiments.pulses import Pen
-from qdt_emu.experiments.traces import FITTED, delays_for, trace_program, with_fits
+from qdt_emu.experiments.traces import (
+    FITTED,
+    delays_for,
+    fine,
+    trace_program,
+    with_curve,
+    with_fits,
+)
 from qdt_emu.twin import Twin
 
 SOURCE = "Krantz et al., arXiv:1904.06560, section III.B"
@@ -65,7 +72,8 @@ def analyse(table: xr.Dataset) -> xr.Dataset:
         "amplitude": (found.values[:, 1], found.stderr[:, 1], "1", "P(1) at no delay less rest"),
         "rest": (found.values[:, 2], found.stderr[:, 2], "1", "P(1) after a long delay"),
     }
-    return with_fits(table.assign(share(table)), columns, found, FITTED)
+    out = with_fits(table.assign(share(table)), columns, found, FITTED)
+    return with_curve(out, decay(found.values, fine(flat["delay"].values))[0])
 
 
 def t1(

@@ -16,6 +16,7 @@ from qdt_emu.experiments.program import Program, program
 from qdt_emu.experiments.pulses import Pen
 
 POINTS = 25
+FINE = 301
 FITTED = "qubit"
 Pulses = Callable[[Pen, int, float], None]
 Columns = Mapping[str, tuple[Any, Any, str, str]]
@@ -107,3 +108,17 @@ def with_fits(
         out["chi2"] = (dims, found.chi2, {"units": "1", "long_name": "Pearson chi-square"})
         out["freedom"] = (dims, found.freedom, {"units": "1", "long_name": "degrees of freedom"})
     return table.assign(out)
+
+
+def fine(delays: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return delays close enough to draw a fitted curve."""
+    return np.linspace(delays[0], delays[-1], FINE)
+
+
+def with_curve(
+    table: xr.Dataset, curve: NDArray[np.float64], dims: tuple[str, ...] = ("qubit",)
+) -> xr.Dataset:
+    """Return the table with the fitted curve at `fine` delays."""
+    about = {"units": "1", "long_name": "fitted share"}
+    times = ("fine", fine(table["delay"].values), {"units": "s"})
+    return table.assign(curve=((*dims, "fine"), curve, about)).assign_coords(fine=times)

@@ -8,11 +8,18 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from qdt_emu.device import Device
-from qdt_emu.experiments.curves import fit_oscillation
+from qdt_emu.experiments.curves import fit_oscillation, oscillation
 from qdt_emu.experiments.likelihood import Fit
 from qdt_emu.experiments.program import Program, measure, share
 from qdt_emu.experiments.pulses import Pen
-from qdt_emu.experiments.traces import FITTED, delays_for, trace_program, with_fits
+from qdt_emu.experiments.traces import (
+    FITTED,
+    delays_for,
+    fine,
+    trace_program,
+    with_curve,
+    with_fits,
+)
 from qdt_emu.twin import Twin
 
 SOURCE = "Krantz et al., arXiv:1904.06560, section III.B; beating: Riste et al., arXiv:1212.5459"
@@ -90,9 +97,13 @@ def analyse(
     found = fit_oscillation(*data, gaussian=gaussian)
     width = 5 + gaussian
     splitting = np.zeros((2, len(t)))
+    times = fine(flat["delay"].values)
+    curve = oscillation(found.values, times, beating=False, gaussian=gaussian)[0]
     if beating is not False:
         split = fit_oscillation(*data, gaussian=gaussian, beating=True)
         pick = found.chi2 - split.chi2 > (WORTH if beating is None else -np.inf)
+        two = oscillation(split.values, times, beating=True, gaussian=gaussian)[0]
+        curve = np.where(pick[:, None], two, curve)
         splitting = np.where(pick, [split.values[:, -1], split.stderr[:, -1]], 0.0)
         splitting = np.abs(splitting)
         found = _chosen(found, split, pick, width)
@@ -114,8 +125,7 @@ def analyse(
         "rest": (found.values[:, 3], found.stderr[:, 3], "1", "P(1) between the fringes"),
     }
     out = with_fits(table.assign(share(table)), columns, found, FITTED)
-    out["phase"] = (FITTED, np.arctan2(-found.values[:, 2], found.values[:, 1]), {"units": "rad"})
-    return out
+    return with_curve(out, curve)
 
 
 def _chosen(one: Fit, two: Fit, pick: NDArray[np.bool_], width: int) -> Fit:
