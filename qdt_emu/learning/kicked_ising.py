@@ -78,12 +78,13 @@ def chip(edges: Sequence[tuple[int, int]]) -> Chip:
 
 
 def experiments(
-    data: KickedIsing, *, depths: Sequence[int], gains: Sequence[float], error: float
+    data: KickedIsing, layers: int, *, depths: Sequence[int], gains: Sequence[float], error: float
 ) -> list[Experiment]:
     """Return some of the measured circuits as Clifford experiments, one for each depth and gain.
 
     Args:
         data: The measured values.
+        layers: Gate layers of one step.
         depths: Numbers of steps.
         gains: Noise gains.
         error: Standard error of every value.
@@ -92,7 +93,9 @@ def experiments(
     for depth in depths:
         for gain in gains:
             row = data.values[data.depths == depth][0][:, data.gains == gain].ravel()
-            out.append(Experiment((0, 1, 2) * depth, _every_z(n), row, np.full(n, error), gain))
+            out.append(
+                Experiment(tuple(range(layers)) * depth, _every_z(n), row, np.full(n, error), gain)
+            )
     return out
 
 
@@ -187,7 +190,8 @@ class Learned:
     def predict(self, depth: int, gain: float = 1.0) -> Floats:
         """Return <Z_q> at theta_h = 0, shape (n,)."""
         n = self.chip.n_qubits
-        one = Experiment((0, 1, 2) * depth, _every_z(n), np.ones(n), np.ones(n), gain)
+        sequence = tuple(range(len(self.chip.layers))) * depth
+        one = Experiment(sequence, _every_z(n), np.ones(n), np.ones(n), gain)
         found = design(self.chip.cliffords, self.chip.support, [one])
         out: Floats = np.exp(self.amplitudes - found.meetings @ self.posterior.rates.ravel())
         return out
@@ -226,11 +230,22 @@ def learn(data: KickedIsing, device: Device, *, depths: Sequence[int] = (4, 8, 1
     """
     graph = chip(device.couplers)
     error, spam = scatter(data, depths=depths)
-    rows = experiments(data, depths=depths, gains=[1.0], error=error)
+    rows = experiments(data, len(graph.layers), depths=depths, gains=[1.0], error=error)
     found = design(graph.cliffords, graph.support, rows)
     posterior = fit_rates(found, prior(graph, prior_rates(graph, device), found, spam=spam))
     order = found.spam_paulis.argmax(1).argsort()
     return Learned(graph, posterior, order, error, spam)
+
+
+def scores(learned: Learned, data: KickedIsing) -> dict[tuple[int, float], float]:
+    """Return the rms over qubits of predicted less measured <Z>, by depth and noise gain."""
+    return {
+        (depth, gain): float(
+            np.sqrt(np.mean((learned.predict(depth, gain) - data.values[i, :, k]) ** 2))
+        )
+        for k, gain in enumerate(data.gains.tolist())
+        for i, depth in enumerate(data.depths.tolist())
+    }
 
 
 def _every_z(n: int) -> NDArray[np.uint8]:

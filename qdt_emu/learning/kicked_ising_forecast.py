@@ -5,11 +5,13 @@ squares of what is known about its parts: the learned rates and amplitudes, what
 open, drift of the device, the misfit of held-out depths, and the truncation of the engine.
 """
 
+import argparse
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,13 +19,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from matplotlib.figure import Figure
 
+from qdt_emu.calibrations import read_calibration
+from qdt_emu.device import build
 from qdt_emu.engines.pauli import Pauli
 from qdt_emu.engines.pauli_surrogate import Surrogate, surrogate
 from qdt_emu.errors import InputError, UnsupportedError
-from qdt_emu.learning.kicked_ising import Learned, noisy_structure, noisy_values
+from qdt_emu.learning.kicked_ising import Learned, learn, noisy_structure, noisy_values, scores
 from qdt_emu.learning.pauli_design import Bits, Floats
-from qdt_emu.validation.public_data import KickedIsing
+from qdt_emu.result import style
+from qdt_emu.validation.public_data import KickedIsing, kicked_ising
 
 ANGLES = np.arange(17) * np.pi / 32
 DRIFT, COMMON_DRIFT = 0.3, 0.1
@@ -65,10 +71,10 @@ W17 = "X37 X41 X52 X56 X57 X58 X62 X79 Y75 Z38 Z40 Z42 Z63 Z72 Z80 Z90 Z91"
 W17X = "X37 X41 X52 X56 X57 X58 X62 X79 Y38 Y40 Y42 Y63 Y72 Y80 Y90 Y91 Z75"
 OBSERVABLES: Mapping[str, Observable] = MappingProxyType(
     {
-        "M_z": Observable(tuple(f"Z{q}" for q in range(127)), 5, False, 2e-4, 2e-2),
+        "M_z": Observable(tuple(f"Z{q}" for q in range(127)), 5, False, 3e-4, 3e-2),
         "W10": Observable(("X13 X29 X31 Y9 Y30 Z8 Z12 Z17 Z28 Z32",), 5),
-        "W17": Observable((W17,), 5),
-        "W17x": Observable((W17X,), 5, last_rx=True),
+        "W17": Observable((W17,), 5, tolerance=6e-3),
+        "W17x": Observable((W17X,), 5, last_rx=True, tolerance=6e-3),
         "Z62_9": Observable(("Z62",), 9),
         "Z62_20": Observable(("Z62",), 20),
     }
@@ -206,6 +212,35 @@ def predict(learned: Learned, misfit: tuple[float, float], name: str, theta: flo
     return Prediction(name, float(theta), value, value - total, value + total, **parts)
 
 
+def predictions(
+    learned: Learned,
+    data: KickedIsing,
+    *,
+    names: Sequence[str] = tuple(OBSERVABLES),
+    angles: Sequence[float] = tuple(ANGLES.tolist()),
+    progress: Callable[[Prediction], None] | None = None,
+) -> tuple[Prediction, ...]:
+    """Return all predictions, observable by observable.
+
+    Args:
+        learned: The model.
+        data: Measurements at theta_h = 0, whose held-out depths give the misfit.
+        names: Keys of `OBSERVABLES`.
+        angles: theta_h in rad.
+        progress: Called after each.
+
+    Cost:
+        A quarter of an hour for everything on two cores.
+    """
+    misfit, out = discrepancy(learned, data), []
+    for name in names:
+        for theta in angles:
+            out.append(predict(learned, misfit, name, theta))
+            if progress is not None:
+                progress(out[-1])
+    return tuple(out)
+
+
 def _shared(slopes: Floats, learned: Learned, single: float, common: float) -> float:
     """Return the deviation when all terms of a qubit or coupler change together, and all of all."""
     n = learned.chip.n_qubits
@@ -247,3 +282,59 @@ def frozen(path: Path) -> tuple[Prediction, ...]:
     if hashlib.sha256(text.encode()).hexdigest() != data["sha256_of_predictions"]:
         raise InputError(f"'{path}' must hold the predictions that were frozen, but was changed.")
     return tuple(Prediction(**row) for row in data["predictions"])
+
+
+def plot(predictions: Sequence[Prediction], ideal: Mapping[str, tuple[Floats, Floats]]) -> Figure:
+    """Draw the bands of each observable over the angle.
+
+    Args:
+        predictions: What is predicted.
+        ideal: Angles and noiseless values by observable, where they are known.
+    """
+    names = list(dict.fromkeys(p.observable for p in predictions))
+    figure = style.new_figure(10.5, 3.1 * -(-len(names) // 3))
+    for ax, name in zip(figure.subplots(-(-len(names) // 3), 3).flat, names, strict=False):
+        rows = sorted((p for p in predictions if p.observable == name), key=lambda p: p.theta_h)
+        theta = [p.theta_h for p in rows]
+        ax.axhline(0.0, color=style.FAINT, lw=0.8)
+        if name in ideal:
+            ax.plot(*ideal[name], color=style.MUTED, lw=1.0, ls="--", label="noiseless")
+        low, high = ([getattr(p, end) for p in rows] for end in ("low", "high"))
+        ax.fill_between(theta, low, high, color=style.SKY, alpha=0.5, lw=0, label="90 % band")
+        values = [p.value for p in rows]
+        ax.plot(theta, values, color=style.BLUE, marker="o", ms=3, lw=1.4, label="prediction")
+        ax.set_xlabel("theta_h (rad)", color=style.INK)
+        style.clean(ax)
+        style.title(ax, name)
+    figure.axes[0].legend(frameon=False, fontsize=8)
+    return figure
+
+
+def main() -> None:
+    """Learn from theta_h = 0, print how well held-out data are met, write the predictions."""
+    parser = argparse.ArgumentParser(description="Predict the 127-qubit kicked Ising experiment.")
+    parser.add_argument("path", type=Path, help="JSON file to write; a picture goes beside it")
+    parser.add_argument("--device", default="ibm_kyiv", help="calibration that shapes the prior")
+    given = parser.parse_args()
+    data, device = kicked_ising(), build(read_calibration(given.device))
+    learned = learn(data, device)
+    found = scores(learned, data)
+    for (depth, gain), rms in found.items():
+        print(f"theta_h = 0, depth {depth:2d}, gain {gain}: rms {rms:.4f}")  # noqa: T201
+    ready = predictions(learned, data, progress=lambda p: print(p, flush=True))  # noqa: T201
+    about = {
+        "what": "unmitigated expectation values, gain 1, twirled, without readout error",
+        "learned_from": "theta_h = 0, gain 1, depths 4, 8 and 16 of ibm_kicked_ising_2023",
+        "prior": f"medians of {device.name}, {device.snapshot_time}",
+        "band": "90 %: rates, amplitude, drift, discrepancy and truncation in squares",
+        "theta_h_0_rms": {f"depth {d}, gain {g:g}": round(r, 5) for (d, g), r in found.items()},
+        "prediction frozen at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    digest = freeze(ready, given.path, about=about)
+    ideal = {name: (data.angles, values) for name, values in data.exact.items()}
+    plot(ready, ideal).savefig(given.path.with_suffix(".png"))
+    print(f"'{given.path}': {len(ready)} predictions, SHA-256 {digest}")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

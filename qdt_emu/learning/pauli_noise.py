@@ -154,7 +154,13 @@ class RatePosterior:
         return float(np.sqrt(max(self._variance(loading)[0], 0.0)))
 
     def draws(self, count: int, *, seed: int) -> Floats:
-        """Return rates drawn from the posterior, shape (count, layers, terms)."""
+        """Return rates drawn from the posterior, shape (count, layers, terms).
+
+        Error:
+            Gaussian in ln(rate): what the data fix is fixed to first order only, and a sum of many
+            rates that are still wide comes out larger by half their variance. For such figures
+            use `deviation`.
+        """
         noise = np.random.default_rng(seed).standard_normal((count, self.latent.size))
         latent = self.latent + self.spread(noise)
         return np.stack([_rates(self.prior, z) for z in latent])
