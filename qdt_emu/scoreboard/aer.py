@@ -14,6 +14,7 @@ from qiskit.circuit.library import UnitaryGate
 from qiskit.providers import BackendV2, Options
 
 from qdt_emu.circuit import read_circuit
+from qdt_emu.circuit.braket import by_label
 from qdt_emu.errors import UnsupportedError
 from qdt_emu.twin import Twin
 
@@ -50,7 +51,7 @@ class Aer:
         Raises:
             UnsupportedError: The circuit is too large for an exact answer.
         """
-        read = _without_idle(read_circuit(circuit))
+        read = _without_idle(by_label(read_circuit(circuit), self._twin.device))
         copies: dict[int, int] = {}
         if any(i.operation.name in CONTROL_FLOW for i in read.data):
             shots = min(shots, BRANCHING_SHOTS)  # bits must be known midway: shot by shot
