@@ -11,8 +11,8 @@ Order on each qubit, all of it exact in the schedule's own times:
   neighbour that still waits in |0> turns the qubit too; in 'neighbour_ground' it does not;
 - detuning, constant, from shot to shot, or by gates next to the qubit: collected likewise;
 - a measurement: projection at its start, misreading of the record only, then relaxation for the
-  readout time (times its factor while the readout drives it) if the qubit is used again. Published readout errors already contain the decay
-  before a terminal measurement;
+  readout time (times its factor while the readout drives it) if the qubit is used again. Published
+  readout errors already contain the decay before a terminal measurement;
 - a branch: its alternatives under their conditions, then relaxation for the whole block.
 
 Error: a gap's relaxation comes before its phases. They commute but for ZZ and the energy relaxation
