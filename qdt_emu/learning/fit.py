@@ -21,7 +21,7 @@ Ints = NDArray[np.int64]
 ROUNDS = 3  # of estimating how much the data scatter more than shots do
 ITERATIONS = 30
 TOLERANCE = 0.05  # nats that another step would gain,
-SHARE = 1e-4  # or share of the misfit, if that is more
+SHARE = 1e-3  # or share of the misfit, if that is more
 FRESH = 4  # steps between two exact sets of slopes; Broyden's update between
 STRIDE = 2.0  # prior standard deviations that a step may change an unknown by
 DAMPING = (1e-6, 1e8)
@@ -64,7 +64,7 @@ def fit(
         InputError: No terms, or a checkpoint of another fit.
 
     Error:
-        The mode to within 0.05 nats or a ten-thousandth of the misfit; deterministic, so that no seed is needed. The posterior is
+        The mode to within 0.05 nats or a thousandth of the misfit; deterministic, so that no seed is needed. The posterior is
         Gaussian around it: see `Posterior.ambiguous` for parameters whose sign the data do not
         tell.
 
