@@ -207,6 +207,9 @@ def test_runs_repeat_on_any_number_of_threads():
     ]
     assert np.array_equal(*bits)
     assert len(np.unique(bits[0], axis=0)) > 50
+    engine = Mpo(16)
+    final = engine.evolve(engine.prepare(structure), values)
+    assert np.array_equal(engine.sample(final, values, shots=500, seed=1).bits, bits[0])
 
 
 def test_auto_goes_back_from_few_strings_and_forward_for_many():

@@ -173,6 +173,23 @@ def test_threads_do_not_change_a_digit():
     assert np.array_equal(one.bounds, two.bounds)
 
 
+def test_a_budget_ends_the_search_for_a_tolerance():
+    structure, values = unmeasured(6, 8)
+    paulis = random_strings(np.random.default_rng(4), 6, 3)
+    free = Pauli(threshold=1e-9, tolerance=1e-6)
+    full = estimate(free, structure, values, paulis)
+    assert full.truncation <= 1e-6
+    bounds = []
+    for budget in (2000, 20_000):
+        tight = estimate(replace(free, max_updates=budget), structure, values, paulis)
+        assert tight.details["pauli updates"] < full.details["pauli updates"]
+        assert np.all(np.abs(tight.values - full.values) <= tight.bounds + 1e-6)
+        bounds.append(tight.truncation)
+    assert 1e-6 < bounds[1] < bounds[0]
+    ample = estimate(replace(free, max_updates=10**9), structure, values, paulis)
+    assert ample.truncation <= 1e-6
+
+
 def test_identity_is_one():
     structure, values = unmeasured(4, 2)
     found = estimate(Pauli(), structure, values, np.zeros((2, 4), np.uint8))

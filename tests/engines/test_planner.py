@@ -19,7 +19,7 @@ from qdt_emu.engines.engine import Expectations, Plan, Records
 from qdt_emu.engines.forecast import forecast_values
 from qdt_emu.engines.pauli import Pauli
 from qdt_emu.engines.planner import plan_run
-from qdt_emu.engines.planner_cost import statevector
+from qdt_emu.engines.planner_cost import noiseless, statevector
 from qdt_emu.engines.planner_task import SIGMAS, Candidate, Task
 from qdt_emu.engines.run import estimate, sample
 from qdt_emu.engines.run_parts import Limits
@@ -262,6 +262,26 @@ def test_no_order_holds_fewer_qubits_than_the_narrowest_influence(layers):
     state = Statevector().prepare(circuit.structure)
     assert low <= max(1, state.early.layout.peak)
     assert not found.refusal
+
+
+def test_a_circuit_is_noiseless_where_nothing_can_be_drawn():
+    def ideal(circuit, n):
+        return compiled(circuit, Twin.ideal(n, [(k, k + 1) for k in range(n - 1)]).device).bind()
+
+    assert noiseless(ideal(brick(4, 3, measured=True), 4))
+    assert not noiseless(MEASURED[4])
+    again = brick(4, 3, measured=True)
+    again.sx(0)
+    again.measure(0, 1)
+    assert not noiseless(ideal(again, 4))
+    reset = physical(2, 2)
+    reset.sx([0, 1])
+    reset.cz(0, 1)
+    reset.sx(0)
+    reset.reset(0)
+    reset.cz(0, 1)
+    reset.measure([0, 1], [0, 1])
+    assert not noiseless(ideal(reset, 2))
 
 
 @dataclass(frozen=True)
