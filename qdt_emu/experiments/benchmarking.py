@@ -192,21 +192,21 @@ def analyse(table: xr.Dataset) -> xr.Dataset:
     loss = -np.expm1(-rate).reshape(n, variants)
     epc = depolarizing_infidelity(loss, dim)
     epc_error = depolarizing_infidelity(alpha_error, dim)
+    amplitude, amplitude_error = (
+        s[:, 1].reshape(n, variants) for s in (found.values, found.stderr)
+    )
     dims = ("place", "variant")
-    each = {
+    each: dict[str, tuple[Any, Any, str, str]] = {
         "alpha": (alpha, alpha_error, "1", "decay per Clifford"),
         "epc": (epc, epc_error, "1", "average infidelity per step: Clifford, and gate"),
-        "amplitude": (
-            *(s.reshape(n, variants) for s in (found.values[:, 1], found.stderr[:, 1])),
-            *("1", "survival at depth 0 less 1/d"),
-        ),
+        "amplitude": (amplitude, amplitude_error, "1", "survival at depth 0 less 1/d"),
         "chi2": (found.chi2.reshape(n, variants), None, "1", "Pearson chi-square"),
         "freedom": (found.freedom.reshape(n, variants), None, "1", "degrees of freedom"),
     }
     out = with_fits(table.assign(share(table)), each, None, dims)
     gates = GATES[int(table.attrs["size"])]
     per_gate = gate_infidelity_of_clifford(epc[:, 0], gates)
-    one_gate = {
+    one_gate: dict[str, tuple[Any, Any, str, str]] = {
         "epg": (per_gate, epc_error[:, 0] / gates, "1", "average infidelity per gate of a Clifford")
     }
     if variants == 2:

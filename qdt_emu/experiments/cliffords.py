@@ -9,7 +9,6 @@ representative draw from it uniformly.
 
 from dataclasses import dataclass
 from functools import cache
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,8 +92,8 @@ class TwoQubit:
     def draw(self, rng: np.random.Generator) -> Word:
         """Return a Clifford drawn uniformly from all 11520."""
         kind = int(rng.choice(4, p=SHARES))
-        ends = rng.integers(LOCAL, size=(2, 2)).tolist()
-        return self._word(kind, tuple(ends[0]), tuple(ends[1]))
+        a, b, c, d = rng.integers(LOCAL, size=4).tolist()
+        return self._word(kind, (a, b), (c, d))
 
     def word(self, images: Ints) -> Word:
         """Return the Clifford with these images."""
@@ -127,7 +126,7 @@ def two_qubit(name: str) -> TwoQubit:
     matrix = np.asarray(get_standard_gate_name_mapping()[name].to_matrix())
     # Qiskit's first qubit is the least significant index; ours is the most significant.
     gate = images_of(matrix.reshape(2, 2, 2, 2).transpose(1, 0, 3, 2).reshape(4, 4))
-    locals_ = [local(pair) for pair in product(range(LOCAL), repeat=2)]
+    locals_ = [local(divmod(k, LOCAL)) for k in range(LOCAL**2)]
     table: dict[bytes, tuple[int, int, int]] = {}
     middles: list[tuple[tuple[int, int], ...]] = []
     for kind in range(4):

@@ -73,21 +73,17 @@ def fit_oscillation(
 ) -> Fit:
     r"""Return fits of $p(t) = b + E(t) (c \cos 2 \pi f t + s \sin 2 \pi f t)$.
 
-    The envelope is $E = e^{-k t}$, times $e^{-(g t)^2}$ if `gaussian`, times
-    $\cos \pi \zeta t$ if `beating`: two lines at $f \pm \zeta / 2$.
+    All curves share the delays t, shape (m,). The envelope is $E = e^{-k t}$, times
+    $e^{-(g t)^2}$ if `gaussian`, times $\cos \pi \zeta t$ if `beating`: two lines at
+    $f \pm \zeta / 2$.
 
     Returns:
         Parameters (ln k, c, s, b, f), then g and zeta where they are part of the model.
     """
-    zetas = np.geomspace(0.2, 0.125 * t.shape[1], 14) if beating else np.zeros(1)
-    start = np.stack(
-        [
-            _first_oscillation(*row, zetas / row[0].max(), gaussian=gaussian)
-            for row in zip(t, hits / np.maximum(shots, 1), strict=True)
-        ]
-    )
+    seen = np.asarray(hits) / np.maximum(shots, 1)
+    start = _first_oscillation(t, seen, beating=beating, gaussian=gaussian)
     model = partial(oscillation, t=t, beating=beating, gaussian=gaussian)
-    return fit(model, start[:, : 5 + beating + gaussian], hits, shots)
+    return fit(model, start, hits, shots)
 
 
 def oscillation(
@@ -114,26 +110,36 @@ def oscillation(
     return b + whole * wave, np.stack(slopes, axis=-1)
 
 
-def _first_oscillation(t: Floats, seen: Floats, zetas: Floats, *, gaussian: bool) -> Floats:
+def _first_oscillation(t: Floats, seen: Floats, *, beating: bool, gaussian: bool) -> Floats:
     """Return the best of a grid of frequencies, envelopes and beats; the rest is linear."""
-    length = t.max()
-    nyquist = 0.5 * (len(t) - 1) / length
-    lines = np.linspace(0.0, nyquist, 4 * len(t))[1:]
+    length = t[-1] - t[0]
+    lines = np.linspace(0.0, 0.5 * (len(t) - 1) / length, 4 * len(t))[1:]
     waves = np.exp(2j * np.pi * lines[:, None] * t)
-    widths = (0.3 / length, 1.5 / length, 5 / length) if gaussian else (0.0,)
-    least, out = np.inf, np.zeros(7)
-    for rate, g, zeta in product((0.3 / length, 1 / length, 4 / length), widths, zetas):
+    rates = np.array([0.4, 2.5]) / length
+    widths = np.array([0.5, 2.5]) / length if gaussian else np.zeros(1)
+    zetas = np.geomspace(0.3, 0.125 * len(t), 12) / length if beating else np.zeros(1)
+    least, out = np.full(len(seen), np.inf), np.zeros((len(seen), 5 + gaussian + beating))
+    for rate, g, zeta in product(rates, widths, zetas):
         envelope = np.exp(-rate * t - (g * t) ** 2) * np.cos(np.pi * zeta * t)
         parts = waves.real * envelope, waves.imag * envelope, np.ones_like(waves.real)
-        basis = np.stack(parts, axis=-1)
-        normal = np.einsum("fmi,fmj->fij", basis, basis) + 1e-9 * np.eye(3)
-        right = np.einsum("fmi,m->fi", basis, seen)
-        found = np.linalg.solve(normal, right[..., None])[..., 0]
-        # What the best linear part explains is right . found.
-        left = (seen**2).sum() - np.einsum("fi,fi->f", right, found)
-        k = int(np.argmin(left))
-        if left[k] < least:
-            least = float(left[k])
-            out[:5] = np.log(rate), *found[k], lines[k]
-            out[5:] = (g, zeta) if gaussian else (zeta, 0.0)
+        basis = np.stack(parts, axis=1)  # (line, 3, m)
+        normal = basis @ basis.swapaxes(1, 2) + 1e-9 * np.eye(3)
+        right = basis @ seen.T  # (line, 3, curve)
+        found = np.linalg.solve(normal, right)
+        gain = (right * found).sum(1)  # what the linear part explains
+        best = gain.argmax(0)
+        left = (seen**2).sum(1) - gain[best, np.arange(len(seen))]
+        better = left < least
+        least = np.where(better, left, least)
+        linear = found[best, :, np.arange(len(seen))]
+        tail = [g] * gaussian + [zeta] * beating
+        new = np.column_stack(
+            [
+                np.full(len(seen), np.log(rate)),
+                linear,
+                lines[best],
+                *([v] * len(seen) for v in tail),
+            ]
+        )
+        out[better] = new[better]
     return out

@@ -169,7 +169,7 @@ def _weights(figure: Figure, bits: int) -> Floats:
     if isinstance(figure, str):
         if len(figure) != bits or set(figure) - {"0", "1"}:
             raise InputError(f"A bit string to predict must have {bits} bits, but is {figure!r}.")
-        return (record == int(figure or "0", 2)).astype(float)
+        return np.asarray(record == int(figure or "0", 2), float)
     if not figure or not all(0 <= b < bits for b in figure):
         raise InputError(f"Bits to predict must lie in 0 to {bits - 1}, but are {figure}.")
     parity = sum(record >> b & 1 for b in figure)

@@ -159,7 +159,7 @@ def _local(plan: Layout, codes: Ints, step: Ints, met: list[Parameter]) -> int:
 
 def _layer(plan: Layout, codes: Ints, layer: int, met: list[Parameter]) -> int:
     sign = 1
-    driven = set()
+    driven: set[int] = set()
     for pair, name, group in zip(
         plan.layers[layer], plan.names[layer], plan.groups[layer], strict=True
     ):

@@ -84,13 +84,13 @@ def _least_squares(model: Model, start: Floats, seen: Floats, weight: Floats) ->
             trial, trial_slopes = model(values + step)
             left = (weight * (seen - trial) ** 2).sum(1)
         better = left <= best
-        gain = np.where(better, best - left, 0.0)
+        settled = np.abs(best - left) <= SETTLED * (1 + best)
         values = np.where(better[:, None], values + step, values)
         chance = np.where(better[:, None], trial, chance)
         slopes = np.where(better[:, None, None], trial_slopes, slopes)
         best = np.where(better, left, best)
         damping = np.clip(np.where(better, damping / 10, damping * 10), 1e-12, 1e12)
-        if not ((gain > SETTLED * (1 + best)) | (~better & (damping < 1e6))).any():
+        if (settled | (~better & (damping >= 1e6))).all():
             break
     return values
 

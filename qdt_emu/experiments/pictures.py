@@ -22,7 +22,7 @@ def plot(table: xr.Dataset) -> Figure:
     Raises:
         InputError: The table is not a result of this stage.
     """
-    name = table.attrs.get("experiment")
+    name = str(table.attrs.get("experiment", ""))
     if name not in _DRAWN:
         raise InputError(f"`plot` draws {', '.join(_DRAWN)}, but the table is {name!r}.")
     return _DRAWN[name](table)
@@ -54,8 +54,8 @@ def _coupling(table: xr.Dataset) -> Figure:
         for state, colour in ((0, style.BLUE), (1, style.RED)):
             half = one.isel(neighbour=state)
             _points(ax, half["delay"] * 1e6, half["share"], half["stderr"], colour)
-            line = {"color": colour, "lw": 1.2, "label": f"neighbour from |{state}⟩"}
-            ax.plot(half["fine"] * 1e6, half["curve"], **line)
+            label = f"neighbour from |{state}⟩"
+            ax.plot(half["fine"] * 1e6, half["curve"], color=colour, lw=1.2, label=label)
         text = f"{_place(one)}    {_value(one, 'zz', 1e-3)} kHz"
         _label(ax, text, "delay (µs)", "P(1)", k, len(axes))
         if k == 0:
@@ -243,7 +243,7 @@ def _axis(ax: Axes, names: list[str], label: str) -> None:
 def _title(ax: Axes, text: str) -> None:
     """Put a title above and a legend below it."""
     look = {"frameon": False, "fontsize": 8, "ncols": 4, "borderaxespad": 0.2}
-    ax.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), **look)  # type: ignore[arg-type]
+    ax.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), **look)
     style.title(ax, text, below=True)
 
 

@@ -92,11 +92,11 @@ def analyse(
         The sign of `frequency` is known as long as it is smaller than the detuning of the frame.
     """
     flat = table.transpose("qubit", "delay")
-    t = np.broadcast_to(flat["delay"].values, flat["hits"].shape)
+    t = flat["delay"].values
     data = t, flat["hits"].values.astype(float), flat["shots"].values.astype(float)
     found = fit_oscillation(*data, gaussian=gaussian)
     width = 5 + gaussian
-    splitting = np.zeros((2, len(t)))
+    splitting = np.zeros((2, flat.sizes["qubit"]))
     times = fine(flat["delay"].values)
     curve = oscillation(found.values, times, beating=False, gaussian=gaussian)[0]
     if beating is not False:

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from qdt_emu.calibrations.storage import read_tree, write_tree
@@ -19,4 +20,14 @@ def load(path: str | os.PathLike[str]) -> xr.Dataset:
     Raises:
         CalibrationError: The file is not NetCDF-4, or not complete.
     """
-    return read_tree(Path(path)).to_dataset()
+    table = read_tree(Path(path)).to_dataset()
+    # NetCDF knows arrays only; an attribute of one entry was a number.
+    table.attrs = {name: _plain(value) for name, value in table.attrs.items()}
+    return table
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.ndarray | np.generic):
+        listed = value.tolist()
+        return listed[0] if isinstance(listed, list) and len(listed) == 1 else listed
+    return value

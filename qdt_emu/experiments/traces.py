@@ -36,8 +36,9 @@ def delays_for(
             raise InputError("`delays` must be at least 4 rising numbers of seconds, from 0 up.")
         return out
     known = np.asarray(times, float)
-    known = known if qubits is None else known[list(qubits)]
-    known = known[np.isfinite(known)]
+    known = known if qubits is None else known[[q for q in qubits if 0 <= q < len(known)]]
+    bad = qubits is not None and not len(known)  # `places` says why
+    known = np.ones(1) if bad else known[np.isfinite(known)]
     if not len(known):
         raise InputError("`delays` must be given in s where the device does not decay.")
     return np.asarray(reach * np.median(known) * np.linspace(0, 1, POINTS) ** 1.5)
