@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import stim
 from numpy.typing import NDArray
-from scipy import sparse
+from scipy import sparse, stats
 
 from qdt_emu.circuit import Kind, Operation, Structure, Values
 from qdt_emu.device import Device
@@ -31,7 +31,9 @@ DEVICE, TYPE, PLACE, TERM, LAYER = 0.4, 0.5, 0.5, 0.5, 0.2
 """Standard deviations of ln(rate) that are common to the device, to the terms without X and Y, to
 all layers' terms on one qubit or coupler, to one term in all layers, and its own: a snapshot of
 another year, of which only the medians are used."""
-COMMON_SPAM = 0.02
+COMMON_SPAM = 0.01  # standard deviation of the ln(amplitude) of all qubits together
+NODES = 100  # of scales and of precisions
+TAIL, MIXTURE_ROUNDS = 3.0, 8  # degrees of freedom; it settles to 1e-3 of a width
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,14 +130,14 @@ def prior_rates(chip: Chip, device: Device) -> Floats:
     return np.array(out)
 
 
-def prior(chip: Chip, rates: Floats, design: Design, *, spam: float) -> RatePrior:
+def prior(chip: Chip, rates: Floats, design: Design, *, spam: Floats | float) -> RatePrior:
     """Return the hierarchical prior around median rates.
 
     Args:
         chip: Graph and layers.
         rates: Medians, shape (layers, terms).
         design: Where the SPAM amplitudes belong.
-        spam: Standard deviation of ln(amplitude) from qubit to qubit.
+        spam: Standard deviation of the ln(amplitude) of each pair, one or shape (pairs,).
     """
     layers, terms, pairs = *rates.shape, design.spam.shape[1]
     passive = np.array([set(pauli) == {"Z"} for pauli, _ in chip.support], float)
@@ -152,9 +154,8 @@ def prior(chip: Chip, rates: Floats, design: Design, *, spam: float) -> RatePrio
     )
     own = LAYER * sparse.eye_array(layers * terms)
     loading = sparse.hstack([sparse.vstack([shared] * layers), own])
-    amplitudes = sparse.hstack(
-        [sparse.csr_array(COMMON_SPAM * np.ones((pairs, 1))), spam * sparse.eye_array(pairs)]
-    )
+    widths = sparse.diags_array(np.broadcast_to(spam, pairs).astype(float))
+    amplitudes = sparse.hstack([sparse.csr_array(COMMON_SPAM * np.ones((pairs, 1))), widths])
     return RatePrior(
         rates,
         sparse.csr_array(sparse.hstack([loading, empty(loading.shape[0], pairs + 1)])),
@@ -197,11 +198,14 @@ class Learned:
         return out
 
 
-def scatter(data: KickedIsing, *, depths: Sequence[int]) -> tuple[float, float]:
-    """Return the standard error of a value and the spread of ln(amplitude) over the qubits.
+def scatter(
+    data: KickedIsing, *, depths: Sequence[int]
+) -> tuple[float, float, NDArray[np.float64]]:
+    """Return the standard error of a value, and spread and values of ln(amplitude) of the qubits.
 
-    Of each qubit's ln <Z> at three depths or more, a straight line is fitted; what is left gives
-    the first, the scatter of its offsets, less what the first explains, the second.
+    Of each qubit's ln <Z> at three depths or more, a straight line is fitted. What is left gives
+    the error; the scale of Student's t that makes the offsets most likely, given the error, the
+    spread. A few odd qubits therefore do not widen it.
     """
     rows = np.isin(data.depths, depths)
     values = data.values[rows][:, :, data.gains == 1.0][:, :, 0]
@@ -215,13 +219,22 @@ def scatter(data: KickedIsing, *, depths: Sequence[int]) -> tuple[float, float]:
         freedom += len(v) - 2
         offsets.append(best[0])
         noise.append(inverse[0, 0])
-    error = float(np.sqrt(misfit / freedom))
-    spread = float(np.var(offsets)) - error**2 * float(np.mean(noise))
-    return error, float(np.sqrt(max(spread, 1e-6)))
+    error, found = float(np.sqrt(misfit / freedom)), np.array(offsets)
+    # Student's t is a mixture of normal distributions, whose precision is gamma distributed.
+    share = (np.arange(NODES) + 0.5) / NODES
+    mixture = stats.gamma.ppf(share, TAIL / 2, scale=2 / TAIL)
+    scales = np.geomspace(1e-3, 0.3, NODES)
+    variance = scales[:, None] ** 2 / mixture + error**2 * np.array(noise)[:, None, None]
+    each = np.exp(-(found[:, None, None] ** 2) / (2 * variance)) / np.sqrt(variance)
+    likelihood = np.log(each.mean(2)).sum(0)
+    return error, float(scales[likelihood.argmax()]), found
 
 
 def learn(data: KickedIsing, device: Device, *, depths: Sequence[int] = (4, 8, 16)) -> Learned:
     """Return the model learned from theta_h = 0 at noise gain 1.
+
+    The amplitudes have a prior with heavy tails (Student's t), as a mixture of normal ones: most
+    qubits are near 1 and help to tell their decay, a few are far off and are let go.
 
     Args:
         data: The measured values.
@@ -229,12 +242,16 @@ def learn(data: KickedIsing, device: Device, *, depths: Sequence[int] = (4, 8, 1
         depths: Numbers of steps to learn from.
     """
     graph = chip(device.couplers)
-    error, spam = scatter(data, depths=depths)
+    error, spam, offsets = scatter(data, depths=depths)
     rows = experiments(data, len(graph.layers), depths=depths, gains=[1.0], error=error)
     found = design(graph.cliffords, graph.support, rows)
-    posterior = fit_rates(found, prior(graph, prior_rates(graph, device), found, spam=spam))
-    order = found.spam_paulis.argmax(1).argsort()
-    return Learned(graph, posterior, order, error, spam)
+    qubit = found.spam_paulis.argmax(1)
+    rates, amplitudes = prior_rates(graph, device), offsets[qubit]
+    for _ in range(MIXTURE_ROUNDS):
+        widths = spam * np.sqrt((TAIL + (amplitudes / spam) ** 2) / (TAIL + 1))
+        posterior = fit_rates(found, prior(graph, rates, found, spam=widths))
+        amplitudes = posterior.spam
+    return Learned(graph, posterior, qubit.argsort(), error, spam)
 
 
 def scores(learned: Learned, data: KickedIsing) -> dict[tuple[int, float], float]:

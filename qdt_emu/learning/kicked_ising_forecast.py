@@ -132,7 +132,7 @@ def discrepancy(
 
 
 class Model:
-    """One observable at one angle: its value and its slopes in ln(rate), compiled once."""
+    """One observable at one angle: its value and its slopes in ln(rate)."""
 
     def __init__(self, learned: Learned, name: str, theta: float) -> None:
         item, chip = OBSERVABLES[name], learned.chip
@@ -144,7 +144,8 @@ class Model:
         self.amplitude = np.exp([spam[row > 0].sum() for row in self.codes])
         self.rates = learned.posterior.rates
         self.graph = self._record()
-        self.evaluate = jax.jit(jax.value_and_grad(self._mean))
+        # Not compiled as a whole: that takes longer than the few evaluations of a band.
+        self.evaluate = jax.value_and_grad(self._mean)
 
     def _record(self) -> Surrogate:
         values = noisy_values(self.learned.chip, self.theta, self.rates)

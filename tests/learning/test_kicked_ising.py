@@ -93,7 +93,9 @@ def test_the_noisy_circuit_is_the_same_in_two_engines(theta):
 def test_scatter_finds_the_errors_that_were_put_in(device):
     """Error from 127 misfits (sd 6 %), spread from 127 offsets (sd 10 %): 5 sd."""
     data, _ = synthetic(device, 3, error=0.004, spread=0.03)
-    error, spread = scatter(data, depths=(4, 8, 16))
+    data.values[:, 7] *= 0.6  # one odd qubit changes nothing
+    error, spread, offsets = scatter(data, depths=(4, 8, 16))
+    assert abs(offsets[7] - np.log(0.6)) < 0.15
     assert abs(error / 0.004 - 1) < 0.32
     assert abs(spread / 0.03 - 1) < 0.5
 
