@@ -16,9 +16,11 @@ from qdt_emu.cli.options import (
     EngineOption,
     JsonOption,
     LayoutOption,
+    PosteriorOption,
     SeedOption,
     check_folders,
     circuit_options,
+    load_twin,
 )
 from qdt_emu.errors import InputError, QdtError
 
@@ -42,6 +44,7 @@ def compare(
         Path | None,
         typer.Option("--frozen", help="Score predictions of `qdt freeze` instead of a twin."),
     ] = None,
+    posterior: PosteriorOption = None,
     seed: SeedOption = 0,
     engine: EngineOption = "auto",
     shots: Annotated[
@@ -53,8 +56,14 @@ def compare(
     """Compare the twin with measured counts, and with every trivial prediction."""
     from qdt_emu.validation.runs import read_runs
 
-    if frozen and (device or against):
-        raise InputError("`--frozen` has its own twin: leave out `--device` and `--against`.")
+    if frozen and (device or against or posterior):
+        raise InputError(
+            "`--frozen` has its own twin: leave out `--device`, `--against` and `--posterior`."
+        )
+    if posterior and against:
+        raise InputError(
+            "`--posterior` is compared with its own calibration: leave out `--against`."
+        )
     runs = read_runs(source, measured)
     numbers: dict[str, Any] = {"seed": seed or 0, "engine": engine}
     if frozen:
@@ -62,20 +71,25 @@ def compare(
     else:
         results, about = _judged(runs, device, "comparing", quiet=as_json, shots=shots, **numbers)
     second: list[Result] = []
-    if against:
-        second, _ = _judged(runs, against, "comparing", quiet=as_json, shots=shots, **numbers)
+    if posterior:
+        numbers["posterior"] = posterior
+    if posterior or against:
+        name = against or device
+        second, _ = _judged(runs, name, "comparing", quiet=as_json, shots=shots, **numbers)
     if as_json:
-        print_json(_json(results, second, numbers["seed"]))
+        print_json(_json(results, second, seed or 0))
     else:
-        _show(results, about)
+        _show(second if posterior else results, about)
         if second:
-            say(f"{results[0][1]} -> {second[0][1]}: {_change(results, second, numbers['seed'])}")
+            names = ("calibration", "learned") if posterior else (results[0][1], second[0][1])
+            say(f"{names[0]} -> {names[1]}: {_change(results, second, seed or 0)}")
 
 
 def freeze(
     circuits: Annotated[list[str], typer.Argument(help="OpenQASM 2 or 3 files.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write, never overwritten.")],
     device: DeviceOption = DEFAULT_DEVICE,
+    posterior: PosteriorOption = None,
     shots: Annotated[int, typer.Option("--shots", "-n", help="Shots of each prediction.")] = 100000,
     seed: SeedOption = 0,
     engine: EngineOption = "auto",
@@ -84,14 +98,13 @@ def freeze(
     as_json: JsonOption = False,
 ) -> None:
     """Fix predictions before the processor runs, with a hash that proves it later."""
-    from qdt_emu.twin import Twin
     from qdt_emu.validation.frozen import Prediction
     from qdt_emu.validation.frozen import freeze as write
 
     check_folders(out)
     if out.exists():
         raise InputError(f"'{out}' exists, and frozen predictions are never overwritten.")
-    twin, options = Twin.load(device), circuit_options(layout, decoupling)
+    twin, options = load_twin(device, posterior), circuit_options(layout, decoupling)
     found = []
     for path in progress([Path(c) for c in circuits], "predicting", quiet=as_json):
         counts = twin.run(path, shots=shots, seed=seed or 0, engine=engine, options=options)
@@ -123,16 +136,15 @@ def _judged(
     seed: int,
     engine: str,
     quiet: bool,
+    posterior: Path | None = None,
 ) -> tuple[list[Result], str]:
     """Return the verdicts on runs, each with the twin named or that of its own device."""
-    from qdt_emu.twin import Twin
-
     twins: dict[str, Any] = {}
     out: list[Result] = []
     for item in progress(runs, text, quiet=quiet or len(runs) == 1):
         name = device or item.device or DEFAULT_DEVICE
         if name not in twins:
-            twins[name] = Twin.load(name)
+            twins[name] = load_twin(name, posterior)
         twin = twins[name]
         verdict = twin.compare(item.circuit, item.counts, shots=shots, seed=seed, engine=engine)
         out.append((item.name, twin.name, verdict))

@@ -12,14 +12,17 @@ from qdt_emu.cli.options import (
     DeviceOption,
     JsonOption,
     LayoutOption,
+    PosteriorOption,
     check_folders,
     circuit_options,
+    load_twin,
 )
 
 
 def explain(
     circuit: Annotated[str, typer.Argument(help="OpenQASM 2 or 3 file.")],
     device: DeviceOption = DEFAULT_DEVICE,
+    posterior: PosteriorOption = None,
     figure: Annotated[
         str,
         typer.Option("--of", help="'fidelity', a Pauli string, or a bit string (its probability)."),
@@ -30,10 +33,8 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Say which mechanism and which qubit costs how much of a figure."""
-    from qdt_emu.twin import Twin
-
     check_folders(picture)
-    twin = Twin.load(device)
+    twin = load_twin(device, posterior)
     with busy("Attributing", quiet=as_json):
         found = twin.explain(Path(circuit), figure, options=circuit_options(layout, decoupling))
     if picture:

@@ -21,6 +21,21 @@ LayoutOption = Annotated[
 DecouplingOption = Annotated[
     str | None, typer.Option("--decoupling", help="XX or XY4 pulses in idle times.")
 ]
+PosteriorOption = Annotated[
+    Path | None, typer.Option("--posterior", help="What `qdt fit` learned about the device.")
+]
+
+
+def load_twin(device: str, posterior: Path | None = None) -> Any:
+    """Return the twin of a device, with what was learned about it."""
+    from qdt_emu.twin import Twin
+
+    twin = Twin.load(device)
+    if posterior is None:
+        return twin
+    from qdt_emu.learning.posterior import Posterior
+
+    return twin.learned(Posterior.load(posterior, twin.device))
 
 
 def check_folders(*paths: Path | None) -> None:

@@ -14,6 +14,7 @@ from qdt_emu.cli.compare import compare, freeze
 from qdt_emu.cli.console import plain
 from qdt_emu.cli.devices import devices, import_, inspect
 from qdt_emu.cli.explain import bench, explain
+from qdt_emu.cli.fit import fit
 from qdt_emu.cli.layers import layers
 from qdt_emu.cli.plan import plan
 from qdt_emu.cli.run import estimate, run
@@ -37,6 +38,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "import": import_,
     "compare": compare,
     "freeze": freeze,
+    "fit": fit,
     "explain": explain,
     "layers": layers,
     "scoreboard": scoreboard,

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from qdt_emu.result import style
-from qdt_emu.scoreboard.board import AER, CALIBRATION, LEARNED, Board, Row
+from qdt_emu.scoreboard.board import AER, CALIBRATION, LEARNED, Board, Mark, Row
 from qdt_emu.scoreboard.summary import METHODS, Line, lines, name_of
 from qdt_emu.validation.agreement_plot import Point, agreement
 
@@ -69,27 +70,78 @@ def _panel(ax: Axes, board: Board, table: Sequence[Line], methods: Sequence[str]
 
 
 def marks(board: Board, rows: Sequence[Row]) -> Figure | None:
-    """Draw a board's figure of merit, predicted against measured; None where it has none."""
-    points = [
-        Point(
-            row.case.removeprefix("ibmq_").removeprefix("ibm_") if k == 0 else "",
-            *(m.measured.value, m.predicted, m.low, m.high),
-            group=name_of(row.predictor),
-            hollow=not row.held_out,
-        )
-        for k, predictor in enumerate(_by_importance(board, rows))
+    """Draw a board's figure of merit; None where it has none, or fewer than two cases.
+
+    Measured figures stand against predicted ones; deviations, whose measured value is 0, by case.
+    """
+    found = [
+        (row, m)
+        for predictor in _ours_last(board, rows)
         for row in rows
         if row.board == board.name and row.predictor == predictor and not row.skipped
         for m in row.marks
         if m.name == board.figure
     ]
-    if len(points) < 2 or len({p.measured for p in points}) < 2:
-        return None
     title = f"{board.figure}: {board.name.replace('_', ' ')}"
-    return agreement(points, quantity=board.figure, title=title, log=board.log)
+    if len({row.case for row, _ in found}) < 2:
+        return None
+    if all(m.measured.value == 0 for _, m in found):
+        return _deviations(found, title)
+    if len({m.measured.value for _, m in found}) < 2:
+        return None
+    last = found[-1][0].predictor
+    points = [
+        Point(
+            _short(row.case) if row.predictor == last else "",
+            *(m.measured.value, m.predicted, m.low, m.high),
+            group=name_of(row.predictor),
+            hollow=not row.held_out,
+        )
+        for row, m in found
+    ]
+    return agreement(points, quantity=board.figure, title=title, log=board.log, colours=COLOURS)
 
 
-def _by_importance(board: Board, rows: Sequence[Row]) -> list[str]:
+def _deviations(found: Sequence[tuple[Row, Mark]], title: str) -> Figure:
+    """Draw one line per case, one dot per predictor."""
+    cases = list(dict.fromkeys(row.case for row, _ in found))
+    predictors = list(dict.fromkeys(row.predictor for row, _ in found))
+    figure, ax = style.canvas(None, 7.4, 1.6 + 0.3 * len(cases))
+    for predictor in predictors:
+        mine = [(row, m) for row, m in found if row.predictor == predictor]
+        ax.plot(
+            [m.predicted for _, m in mine],
+            [len(cases) - 1 - cases.index(row.case) for row, _ in mine],
+            "o",
+            ms=7,
+            color=COLOURS.get(name_of(predictor), style.MUTED),
+            label=name_of(predictor),
+        )
+    ax.set_yticks(range(len(cases))[::-1], [_short(c) for c in cases])
+    sizes = [m.predicted for _, m in found]
+    if min(sizes) > 0 and max(sizes) > 8 * min(sizes):
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        ax.set_xlim(left=0)
+    ax.set_xlabel("deviation, 0 = perfect", color=style.INK)
+    style.clean(ax, grid="x")
+    ax.tick_params(axis="y", length=0)
+    ax.legend(
+        frameon=False, fontsize=9, ncols=len(predictors), loc="lower left", bbox_to_anchor=(0, 1.0)
+    )
+    style.title(ax, title, below=True)
+    return figure
+
+
+def _short(case: str) -> str:
+    return case.removeprefix("ibmq_").removeprefix("ibm_")
+
+
+def _ours_last(board: Board, rows: Sequence[Row]) -> list[str]:
+    """Return the predictors of a board so that ours are drawn on top."""
     found = dict.fromkeys(r.predictor for r in rows if r.board == board.name and r.marks)
-    first = [p for p in (LEARNED, CALIBRATION, AER) if p in found]
-    return first + [p for p in found if p not in first]
+    last = [p for p in (AER, CALIBRATION, LEARNED) if p in found]
+    return [p for p in found if p not in last] + last

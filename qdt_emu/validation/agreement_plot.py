@@ -1,7 +1,8 @@
 """Predicted beside measured: one mark per figure, with bands, around the line of agreement."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -44,6 +45,7 @@ def agreement(
     rival: str = "",
     hollow: str = "took part in the fit",
     log: bool = False,
+    colours: Mapping[str, str] | None = None,
     ax: Axes | None = None,
 ) -> Figure:
     """Draw predictions against measurements.
@@ -55,12 +57,14 @@ def agreement(
         rival: Name of the simpler prediction, drawn as small crosses.
         hollow: What hollow marks mean.
         log: Logarithmic axes.
+        colours: Of groups; the others take those of the style in turn.
         ax: Where to draw; a new figure otherwise.
     """
     figure, ax = style.canvas(ax, 6.6, 6.2)
-    groups = list(dict.fromkeys(p.group for p in points))
+    names = list(dict.fromkeys(p.group for p in points))
+    groups = dict(zip(names, cycle(style.SERIES), strict=False)) | dict(colours or {})
     for p in points:
-        colour = style.SERIES[groups.index(p.group) % len(style.SERIES)]
+        colour = groups[p.group]
         ax.plot([p.measured, p.measured], [p.low, p.high], color=colour, lw=1.4, alpha=0.55)
         if p.rival is not None:
             ax.plot(p.measured, p.rival, "x", color=style.MUTED, ms=5, mew=1.1, zorder=2)
@@ -68,7 +72,7 @@ def agreement(
         ax.plot(p.measured, p.predicted, "o", ms=7, mfc=face, mec=colour, mew=1.6, zorder=4)
     _limits(ax, points, log=log)
     _names(ax, points)
-    for label, shape in _legend(points, groups, rival, hollow):
+    for label, shape in _legend(points, {n: groups[n] for n in names}, rival, hollow):
         ax.plot([], [], label=label, **shape)
     ax.set_xlabel(f"measured {quantity}", color=style.INK)
     ax.set_ylabel(f"predicted {quantity}", color=style.INK)
@@ -143,11 +147,10 @@ def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
 
 
 def _legend(
-    points: Sequence[Point], groups: Sequence[str], rival: str, hollow: str
+    points: Sequence[Point], groups: Mapping[str, str], rival: str, hollow: str
 ) -> list[tuple[str, dict[str, Any]]]:
     out: list[tuple[str, dict[str, Any]]] = []
-    for k, group in enumerate(groups):
-        colour = style.SERIES[k % len(style.SERIES)]
+    for group, colour in groups.items():
         if group:
             out.append((group, {"marker": "o", "ls": "", "color": colour, "ms": 7}))
     if any(p.hollow for p in points):
