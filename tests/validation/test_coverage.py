@@ -8,6 +8,7 @@ from scipy.stats import binom, kstest
 
 from qdt_emu.errors import InputError
 from qdt_emu.validation.coverage import coverage_of_draws, coverage_of_normal, uniformity, wilson
+from qdt_emu.validation.coverage_plot import coverage_figure
 
 
 @given(st.integers(1, 2000), st.data())
@@ -88,3 +89,15 @@ def test_uniformity_has_uniform_p_values():
 def test_what_makes_no_sense_is_refused(call, says):
     with pytest.raises(InputError, match=says):
         call()
+
+
+def test_coverage_is_drawn_with_promise_and_histogram():
+    values = np.random.default_rng(6).normal(size=300)
+    found = {
+        "honest": coverage_of_normal(np.zeros(300), np.ones(300), values),
+        "shots only": coverage_of_normal(np.zeros(300), np.full(300, 0.5), values),
+    }
+    figure = coverage_figure(found, title="Bands")
+    labels = figure.axes[0].get_legend_handles_labels()[1]
+    assert labels == ["honest (300 measurements)", "shots only (300 measurements)"]
+    assert len(figure.axes) == 2
