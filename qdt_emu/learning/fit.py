@@ -18,15 +18,14 @@ from qdt_emu.learning.terms import Term
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-ROUNDS = 3  # of estimating how much the data scatter more than shots do
-ITERATIONS = 30
+ROUNDS = 2  # of estimating how much the data scatter more than shots do
+ITERATIONS = 15
 TOLERANCE = 0.05  # nats that another step would gain,
 SHARE = 1e-3  # or share of the misfit, if that is more
 FRESH = 4  # steps between two exact sets of slopes; Broyden's update between
 STRIDE = 2.0  # prior standard deviations that a step may change an unknown by
 DAMPING = (1e-6, 1e8)
 KICKS = (1.5, -1.5, 4.0, -4.0)  # prior standard deviations
-KICKED = 2  # rounds that begin so
 FLAT = 10.0  # information, in units of the prior's, above which the slope is trusted
 SIGN = 2.0  # nats that decide a sign
 
@@ -49,7 +48,7 @@ def fit(
     probabilities they have about the same variance s (`scatter`) everywhere, which is estimated
     from the residuals themselves, the unknowns' effective number subtracted. Fit and estimate
     alternate `rounds` times. Angles often enter by their square, so that the slope at zero is zero:
-    the first two rounds begin by trying them one by one at some distance.
+    each round begins by trying them one by one at some distance.
 
     Args:
         model: What is unknown, from `prior`.
@@ -82,8 +81,7 @@ def fit(
     with tqdm(total=rounds * iterations, desc="fit", disable=not progress, leave=False) as bar:
         while work.round < rounds:
             work.weigh(scatter(model, terms, work.z, work.fisher))
-            if work.round < KICKED:
-                work.kick()
+            work.kick()
             for _ in range(iterations):
                 bar.update()
                 bar.set_postfix(misfit=f"{work.value:.1f}", scatter=f"{work.scatter:.1e}")
@@ -219,7 +217,7 @@ class _Work:
 
         def cost(found: list[Floats], z: float) -> float:
             pairs = zip(near, found, strict=True)
-            return 0.5 * sum(self.weights[c] * float(r @ r) for c, r in pairs) + 0.5 * z**2
+            return float(0.5 * sum(self.weights[c] * (r @ r) for c, r in pairs) + 0.5 * z**2)
 
         best = [residuals[c] for c in near]
         least, start, place = cost(best, self.z[k]) - SIGN, self.z[k], self.z[k]

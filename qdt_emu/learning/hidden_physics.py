@@ -185,7 +185,7 @@ class Physics:
             cz_swap=rng.normal(0.0, 0.03, e),
             cz_leakage=_log_uniform(rng, 2e-4, 1e-3, e),
             cz_leakage_phase=rng.uniform(0.0, 2 * np.pi, e),
-            cz_pauli=_log_uniform(rng, 1e-3, 4e-3, e),
+            cz_pauli=_log_uniform(rng, 2e-3, 8e-3, e),
             crowding=rng.uniform(1.2, 1.8),
             assignment=np.stack([p01, p10], axis=1),
             leaked_as_one=rng.uniform(0.85, 0.98, n),

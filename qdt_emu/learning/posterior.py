@@ -1,14 +1,17 @@
 """What is known about a device after learning: values, widths, and what the data do not tell."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qdt_emu.device import Device
-from qdt_emu.learning.prior import Family, Model
+from qdt_emu.errors import InputError
+from qdt_emu.learning import storage
+from qdt_emu.learning.prior import Family, Model, learnable
 
 Floats = NDArray[np.float64]
 
@@ -195,12 +198,20 @@ class Posterior:
 
     def save(self, path: str | Path) -> Path:
         """Write the posterior to a netCDF file, atomically; returns the path."""
-        from qdt_emu.learning.storage import save  # noqa: PLC0415 - h5netcdf costs 0.3 s
-
-        return save(self, Path(path))
+        model = self.model
+        facts = {
+            "device": model.device.name,
+            "calibration_id": model.device.calibration_id,
+            "scatter": self.scatter,
+            "learn": model.learn,
+            "families": [vars(f) for f in model.families],
+            "circuits": [asdict(c) for c in self.circuits],
+            "ambiguous": self.ambiguous,
+        }
+        return storage.write(Path(path), "posterior", {"z": self.z, "fisher": self.fisher}, facts)
 
     @classmethod
-    def load(cls, path: str | Path, device: Device) -> "Posterior":
+    def load(cls, path: str | Path, device: Device) -> Self:
         """Return a saved posterior.
 
         Args:
@@ -210,9 +221,24 @@ class Posterior:
         Raises:
             InputError: No such file, another kind of file, or another device.
         """
-        from qdt_emu.learning.storage import load  # noqa: PLC0415
-
-        return load(Path(path), device)
+        arrays, facts = storage.read(Path(path), "posterior")
+        if facts["calibration_id"] != device.calibration_id:
+            raise InputError(
+                f"The posterior '{path}' was learned on another calibration of "
+                f"'{facts['device']}' than this one of '{device.name}'. Load that one, or fit "
+                f"anew."
+            )
+        learn = tuple(facts["learn"])
+        return cls(
+            model=Model(
+                learnable(device, learn), tuple(Family.of(f) for f in facts["families"]), learn
+            ),
+            z=arrays["z"],
+            fisher=arrays["fisher"],
+            scatter=float(facts["scatter"]),
+            circuits=tuple(Fitted(**c) for c in facts["circuits"]),
+            ambiguous=tuple(facts["ambiguous"]),
+        )
 
     def __repr__(self) -> str:
         return (

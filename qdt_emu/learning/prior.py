@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,18 @@ class Family:
     owner: Ints
     centre: Floats
     kind: str = ""
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Self:
+        """Return the family with these fields, lists in place of arrays."""
+        arrays = {
+            name: np.array(fields[name], kind)
+            for name, kind in (
+                *(("spread", float), ("centre", float)),
+                *(("index", np.int64), ("owner", np.int64)),
+            )
+        }
+        return cls(**{**fields, **arrays, "labels": tuple(fields["labels"])})
 
     @property
     def size(self) -> int:

@@ -57,7 +57,10 @@ def sample_unknowns(
         )
     infer = _numpyro()
     with jax.enable_x64(True):
-        centre, root = jnp.asarray(posterior.z), jnp.asarray(np.linalg.cholesky(posterior.covariance))
+        centre, root = (
+            jnp.asarray(posterior.z),
+            jnp.asarray(np.linalg.cholesky(posterior.covariance)),
+        )
         energy = _energy(posterior, terms)
         kernel = infer.NUTS(potential_fn=lambda y: energy(centre + root @ y))
         sampler = infer.MCMC(
