@@ -117,13 +117,18 @@ def measure(
     flat = hits.reshape(-1)
     events = _Events.of(asked)
     label = f"{asked.cells.attrs['experiment']} on {twin.name}"
+    p = twin.device.parameters
+    drawn = joint or asked.joint
+    if engine == "auto" and (p.detuning is not None or p.charge_parity is not None):
+        # What differs from shot to shot is cheap to draw, and to integrate on few qubits only.
+        engine, drawn = ("density", drawn) if shots is None else (engine, True)
     for k in watched(range(len(asked.circuits)), label):
         mine = np.flatnonzero(events.circuit == k)
         rng = np.random.default_rng([seed, k])
         own = int(rng.integers(2**62))
         circuit = asked.circuits[k]
         chance = None
-        if not (joint or asked.joint):
+        if not drawn:
             chance = _chances(events, mine, circuit, twin, own, engine, options)
         if chance is not None:
             flat[mine] = _drawn(chance, shots, rng)
