@@ -27,7 +27,7 @@ from qdt_emu.engines.mps import MPS
 from qdt_emu.engines.network import Network
 from qdt_emu.engines.pauli import Pauli
 from qdt_emu.engines.planner import AIM
-from qdt_emu.engines.planner_cost import density, statevector
+from qdt_emu.engines.planner_cost import density, stabilizer, statevector
 from qdt_emu.engines.planner_pilot import contraction
 from qdt_emu.engines.planner_task import SIGMAS
 from qdt_emu.engines.run_parts import Limits, sample_parts, value_parts
@@ -47,6 +47,7 @@ LADDERS = {
     "network": tuple(Network(max_bond=d) for d in (4, 8, 16)),
     "density_network": tuple(DensityNetwork(max_bond=d) for d in (8, 16, 32)),
 }
+COSTS = {"density": density, "statevector": statevector, "stabilizer": stabilizer}
 HOPELESS = 3.0  # a plan above this many caps is believed
 LEAST, FAR = 2.0, 5.0  # s, and times the best so far, after which an engine is out of the race
 PILOT = 256  # trajectories from which the number that a tolerance takes is known
@@ -120,7 +121,7 @@ def _engine(task, noisy, codes, gain, engine, cap: float, shots: int = zoo.SHOTS
     )
     plan = 0.0
     for part in parts:
-        cost = {"density": density, "statevector": statevector}.get(engine.name)
+        cost = COSTS.get(engine.name)
         if engine.name == "contraction" and part.task.strings:
             found = contraction(part.circuit, part.task, patience=cap)
         elif cost:
@@ -201,22 +202,32 @@ def _forget() -> None:
     gc.collect()
 
 
-def _worker(pipe) -> None:
+def _warm(which: str) -> None:
+    """Load and compile the kernels of an engine, or of all."""
     small = replace(zoo.ZOO[0], name="00 warm", n=4)
-    for asks in ("samples", "zz"):  # load and compile kernels
+    for asks in ("samples", "zz"):
         task = replace(small, asks=asks, tolerance=None if asks == "samples" else 0.5)
         noisy, codes, gain = _ready(zoo.twin(task.device), task, zoo.paulis(task))
-        for ladder in LADDERS.values():
+        for ladder in LADDERS.values() if which == "auto" else [LADDERS[which]]:
             _engine(task, noisy, codes, gain, ladder[0], 1e9, shots=20)
-        _planner(task, noisy, codes, gain)
+        if which == "auto":
+            _planner(task, noisy, codes, gain)
+
+
+def _worker(pipe) -> None:
+    warm = set[str]()
     pipe.send("ready")
     with contextlib.suppress(EOFError):  # the parent is done
         while True:
             asked = pipe.recv()
+            if asked[1] not in warm:
+                _warm(asked[1])
+                warm.add(asked[1])
+            pipe.send("warm")
             try:
                 for row in measure(*asked):
                     pipe.send(row)
-            except Exception as fault:
+            except Exception as fault:  # one engine's fault does not end the others
                 pipe.send({"refused": f"FAILED: {fault!r}", "seconds": 0.0, "cpu": 0.0})
             pipe.send(None)
 
@@ -238,6 +249,7 @@ class Worker:
             self.process.start()
             self.pipe.recv()
         self.pipe.send((name, which, cap))
+        self.pipe.recv()
         rows, begin = [], self._spent()
         while self._spent() - begin < patience:
             if not self.pipe.poll(0.2):
