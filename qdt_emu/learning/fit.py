@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from qdt_emu.errors import InputError
 from qdt_emu.learning.posterior import Fitted, Posterior
@@ -63,9 +63,9 @@ def fit(
         InputError: No terms, or a checkpoint of another fit.
 
     Error:
-        The mode to within 0.05 nats or a thousandth of the misfit; deterministic, so that no seed is needed. The posterior is
-        Gaussian around it: see `Posterior.ambiguous` for parameters whose sign the data do not
-        tell.
+        The mode to within 0.05 nats or a thousandth of the misfit; deterministic, so that no
+        seed is needed. The posterior is Gaussian around it: see `Posterior.ambiguous` for
+        parameters whose sign the data do not tell.
 
     Cost:
         Every fourth step evaluates every circuit once per unknown it depends on, others once.

@@ -87,7 +87,7 @@ def play(
         start = time.monotonic()
         try:
             row = task.run()
-        except (QdtError, ImportError) as reason:
+        except (QdtError, ImportError, ValueError, ArithmeticError) as reason:
             row = Row(task.board, task.case, task.predictor, note=str(reason), skipped=True)
         store.put(replace(row, seconds=time.monotonic() - start))
     return tuple(left_out)
