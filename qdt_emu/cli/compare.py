@@ -77,9 +77,11 @@ def compare(
         name = against or device
         second, _ = _judged(runs, name, "comparing", quiet=as_json, shots=shots, **numbers)
     if as_json:
-        print_json(_json(results, second, seed or 0))
+        print_json(_json(results, second, seed or 0) | {"repeatability": _repeatability(runs)})
     else:
         _show(second if posterior else results, about)
+        if steady := _repeatability(runs):
+            say(steady["sentence"])
         if second:
             names = ("calibration", "learned") if posterior else (results[0][1], second[0][1])
             say(f"{names[0]} -> {names[1]}: {_change(results, second, seed or 0)}")
@@ -190,6 +192,37 @@ def _change(first: list[Result], second: list[Result], seed: int) -> Any:
 
     names = [name for name, _, _ in first]
     return change(names, [v for *_, v in first], [v for *_, v in second], seed=seed)
+
+
+def _repeatability(runs: Sequence[Any]) -> dict[str, Any] | None:
+    """Return how well the processor repeats circuits that are in the file more than once."""
+    from statistics import fmean
+
+    from qdt_emu.validation.repeatability import overdispersion, repeat_distance
+
+    groups: dict[tuple[str, str], list[Any]] = {}
+    for item in runs:
+        groups.setdefault((item.device, item.circuit), []).append(item.counts)
+    repeated = [counts for counts in groups.values() if len(counts) > 1]
+    if not repeated:
+        return None
+    distance = fmean(repeat_distance(counts) for counts in repeated)
+    try:
+        found = overdispersion(repeated)
+    except InputError:  # every circuit has one outcome, or too few shots
+        return {
+            "distance": distance,
+            "sentence": f"The processor's repeats are {distance:.4f} apart.",
+        }
+    return {
+        "distance": distance,
+        "overdispersion": found.phi,
+        "p_value": found.p_value,
+        "sentence": (
+            f"The processor's own repeats of {len(repeated)} circuits are {distance:.4f} apart, "
+            f"with {found.phi:.2f} times the variance of shot noise (p = {found.p_value:.2g})."
+        ),
+    }
 
 
 def _json(first: list[Result], second: list[Result], seed: int) -> dict[str, Any]:

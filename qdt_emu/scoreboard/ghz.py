@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from qdt_emu.scoreboard.board import Board, Task
 from qdt_emu.learning.prior import DEFAULT, learnable, prior
 from qdt_emu.learning.transfer import transfer
+from qdt_emu.scoreboard.board import Board, Task
 from qdt_emu.scoreboard.circuits import Case, Circuits, Learned, Learner, circuit_tasks
 from qdt_emu.twin import Twin
 from qdt_emu.validation import ghz

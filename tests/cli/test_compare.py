@@ -75,3 +75,20 @@ def test_a_frozen_file_without_the_circuit_says_what_it_holds(qdt, files, runs, 
     code, out, err = qdt("compare", runs, "--frozen", frozen, "--device", DEVICE)
     assert code == 2
     assert "own twin" in out + err
+
+
+def test_repeated_circuits_show_how_well_the_processor_repeats_itself(qdt, runs, tmp_path):
+    data = json.loads(runs.read_text())
+    bell = data["runs"][0]
+    other = {**bell, "name": "again", "counts": {k[::-1]: v for k, v in bell["counts"].items()}}
+    shifted = {"00": 1500, "01": 500, "10": 500, "11": 1500}
+    data["runs"] = [bell, other, {**bell, "name": "later", "counts": shifted}]
+    path = tmp_path / "repeats.json"
+    path.write_text(json.dumps(data))
+    _, out, _ = qdt("compare", path, "--json")
+    found = json.loads(out)["repeatability"]
+    assert found["overdispersion"] > 10
+    assert found["p_value"] < 1e-6
+    _, out, _ = qdt("compare", path)
+    assert "own repeats of 1 circuits" in out
+    assert json.loads(qdt("compare", runs, "--json")[1])["repeatability"] is None
