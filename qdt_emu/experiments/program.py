@@ -4,8 +4,9 @@ Every experiment is three functions: one builds a `Program`; `measure` runs it o
 `from_counts` takes what a processor counted; one fits the table that comes of it.
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -116,6 +117,8 @@ def measure(
     hits = np.zeros(asked.cells["circuit"].shape, np.int64)
     flat = hits.reshape(-1)
     events = _Events.of(asked)
+    about = {"seed": seed, "engine": str(engine), "origin": "twin", "device_id": twin.device.id}
+    twin = _of_one_job(twin, seed)
     label = f"{asked.cells.attrs['experiment']} on {twin.name}"
     p = twin.device.parameters
     drawn = joint or asked.joint
@@ -139,8 +142,16 @@ def measure(
             )
         bits = twin.records(circuit, shots=shots, seed=own, engine=engine, options=options)
         flat[mine] = events.hits(mine, bits, np.ones(len(bits), np.int64))
-    about = {"seed": seed, "engine": str(engine), "origin": "twin", "device_id": twin.device.id}
     return _table(asked, hits, np.full_like(hits, EXACT if shots is None else shots), about, date)
+
+
+def _of_one_job(twin: Twin, seed: int) -> Twin:
+    """Return the twin with parameters that change from job to job drawn once for all circuits."""
+    if twin.device.parameters.t1_spread is None:
+        return twin
+    job = twin.device.draw_job(np.random.default_rng([seed, 2]))
+    still = job.with_parameters(replace(job.parameters, t1_spread=None))
+    return replace(twin, device=still, _compiled=OrderedDict())
 
 
 def from_counts(

@@ -100,7 +100,7 @@ def test_benchmarking_returns_the_published_infidelity_of_pulses(name, qubits):
     ],
 )
 def test_interleaved_benchmarking_returns_the_published_infidelity_of_pairs(name, pairs):
-    # ZZ of a pair acts during its single-qubit gates and turns the interleaved figure by more.
+    # ZZ acts between the pulses of a pair, and is no part of the published infidelity.
     twin = twin_of(name).what_if(zz=0.0)
     found = experiments.rb(
         twin, pairs, depths=(1, 10, 25), samples=16, interleaved=True, shots=4000, seed=15

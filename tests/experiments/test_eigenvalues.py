@@ -62,7 +62,7 @@ def test_planted_eigenvalues_come_back():
 @pytest.mark.slow
 def test_twenty_qubits_with_dephasing():
     twin = planted(20, t2=4e-5)
-    table = experiments.aces(twin, range(20), samples=24, shots=2000, seed=2)
+    table = experiments.aces(twin, range(20), samples=12, shots=2000, seed=2)
     known = table["identifiable"].values == 1
     assert known.mean() > 0.95
     # `sx` has one eigenvalue in the model, and two on this device: leave that out.

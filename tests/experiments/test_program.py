@@ -61,6 +61,16 @@ def test_the_same_seed_gives_the_same_table(twin, asked):
     assert not first["hits"].equals(other["hits"])
 
 
+def test_an_experiment_is_one_job(twin):
+    """T1 that differs from job to job is the same in all circuits of one experiment."""
+    wanders = twin.what_if(t1_spread=0.5)
+    delays = np.linspace(0, 3e-4, 8)
+    fits = [experiments.t1(wanders, [0, 1], delays=delays, shots=None, seed=s) for s in (1, 2)]
+    for found in fits:
+        assert (found["chi2"] < 20).all()  # one exponential, to twelve digits
+    assert not np.allclose(fits[0]["t1"], fits[1]["t1"], rtol=0.01)
+
+
 def test_a_result_says_what_it_is(twin):
     table = experiments.t1(twin, [2], shots=200, seed=3, date="2026-02-03")
     for name in ("device", "calibration_id", "device_id", "seed", "date", "protocol", "software"):
