@@ -90,6 +90,7 @@ def marks(board: Board, rows: Sequence[Row]) -> Figure | None:
     if len({m.measured.value for _, m in found}) < 2:
         return None
     last = found[-1][0].predictor
+    colours = {name_of(row.predictor): style.MUTED for row, _ in found} | COLOURS
     points = [
         Point(
             _short(row.case) if row.predictor == last else "",
@@ -99,7 +100,7 @@ def marks(board: Board, rows: Sequence[Row]) -> Figure | None:
         )
         for row, m in found
     ]
-    return agreement(points, quantity=board.figure, title=title, log=board.log, colours=COLOURS)
+    return agreement(points, quantity=board.figure, title=title, log=board.log, colours=colours)
 
 
 def _deviations(found: Sequence[tuple[Row, Mark]], title: str) -> Figure:

@@ -1,12 +1,12 @@
 """From rows to the few numbers that say who predicts better."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from qdt_emu.scoreboard.board import AER, CALIBRATION, LEARNED, Board, Mark, Row
-from qdt_emu.validation.distances import Array
 from qdt_emu.validation.resampling import mean_band
 
 SEED = 7
@@ -69,6 +69,7 @@ class FigureLine:
             of predicted - measured.
         inside: How many of the measurements lie in the predicted band, widened by their own
             standard errors.
+        banded: Whether the predictor states bands at all.
     """
 
     method: str
@@ -76,6 +77,7 @@ class FigureLine:
     cases: int
     deviation: float
     inside: int
+    banded: bool
 
 
 def scored(rows: Iterable[Row], board: str) -> list[Row]:
@@ -98,7 +100,7 @@ def lines(rows: Sequence[Row], board: str) -> tuple[Line, ...]:
         table = _distances(found, method)
         if not table:
             continue
-        logs, stderr = _logs(table.values())
+        logs, stderr = np.array(list(table.values())).T
         low, high = mean_band(logs, stderr, seed=SEED)
         excess = [r.verdict.excess for r in found if r.predictor == method and r.verdict]
         middle, low, high = (float(np.exp(x)) for x in (logs.mean(), low, high))
@@ -116,8 +118,8 @@ def ratios(rows: Sequence[Row], board: str) -> tuple[Ratio, ...]:
         common = sorted(one.keys() & two.keys())
         if not common:
             continue
-        a, sa = _logs(one[k] for k in common)
-        b, sb = _logs(two[k] for k in common)
+        a, sa = np.array([one[k] for k in common]).T
+        b, sb = np.array([two[k] for k in common]).T
         low, high = mean_band(a - b, np.hypot(sa, sb), seed=SEED)
         numbers = (float(np.exp(x)) for x in ((a - b).mean(), low, high))
         out.append(Ratio(name_of(first), name_of(second), len(common), *numbers))
@@ -139,8 +141,9 @@ def figure_lines(rows: Sequence[Row], board: Board) -> tuple[FigureLine, ...]:
             said = np.array([m.predicted for m in some])
             off = np.log(said / seen) if board.log else said - seen
             size = np.median(np.abs(off)) if board.log else np.sqrt(np.mean(off**2))
-            inside = sum(_inside(m) for m in some)
-            out.append(FigureLine(name_of(method), figure, len(some), float(size), inside))
+            inside, banded = sum(map(_inside, some)), any(m.high > m.low for m in some)
+            numbers = (len(some), float(size), inside, banded)
+            out.append(FigureLine(name_of(method), figure, *numbers))
     return tuple(out)
 
 
@@ -157,23 +160,22 @@ def _order(predictors: Iterable[str]) -> list[str]:
 
 
 def _distances(rows: Sequence[Row], method: str) -> dict[str, tuple[float, float]]:
-    """Return distance and standard error of a method by case."""
-    if method not in RIVALS:
-        return {
-            r.case: (r.verdict.distance, r.verdict.stderr)
-            for r in rows
-            if r.predictor == method and r.verdict is not None
-        }
+    """Return the logarithm of a method's distance and its standard error, by case.
+
+    Distances below one shot cannot be told apart: they count as one, or a baseline that was fitted
+    to two outcomes would have a mean of zero.
+    """
     out: dict[str, tuple[float, float]] = {}
     for r in rows:
-        if r.verdict is not None and (r.case not in out or r.predictor == CALIBRATION):
-            for skill in r.verdict.skills:
-                if skill.baseline == method:
-                    out[r.case] = (skill.distance, r.verdict.stderr)
+        if (v := r.verdict) is None:
+            continue
+        if method not in RIVALS:
+            found = v.distance if r.predictor == method else None
+        elif r.case not in out or r.predictor == CALIBRATION:
+            found = next((s.distance for s in v.skills if s.baseline == method), None)
+        else:
+            found = None
+        if found is not None:
+            size = max(found, 1 / v.measured_shots)
+            out[r.case] = (math.log(size), min(1.0, v.stderr / size))
     return out
-
-
-def _logs(values: Iterable[tuple[float, float]]) -> tuple[Array, Array]:
-    d, stderr = np.array(list(values)).T
-    d = np.maximum(d, 1e-12)
-    return np.log(d), stderr / d

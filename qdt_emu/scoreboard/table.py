@@ -88,11 +88,14 @@ def _line(x: Line) -> list[str]:
 
 def _figures(board: Board, rows: Sequence[Row]) -> str:
     what = "median abs ln(predicted / measured)" if board.log else "rms of predicted - measured"
-    return "\n".join(
-        f"- {x.figure}, {x.method}: {what} {x.deviation:.4f} over {x.cases} held-out cases; "
-        f"{x.inside} in the band"
-        for x in figure_lines(rows, board)
-    )
+    out = []
+    for x in figure_lines(rows, board):
+        band = f"; {x.inside} in the band" if x.banded else ""
+        out.append(
+            f"- {x.figure}, {x.method}: {what} {x.deviation:.4f} over {x.cases} held-out "
+            f"cases{band}"
+        )
+    return "\n".join(out)
 
 
 def _cases(rows: Sequence[Row]) -> str:
