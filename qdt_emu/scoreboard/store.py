@@ -1,6 +1,5 @@
 """Rows on disk, written whole after each one, so that a long run can be stopped and resumed."""
 
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -25,17 +24,8 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._rows: dict[str, Row] = {}
-        if path.is_file():
-            data = storage.read_text(FORMAT, path.read_text(encoding="utf-8"))
-            try:
-                rows = [Row.from_dict(row) for row in data["rows"]]
-            except (KeyError, TypeError) as reason:
-                raise InputError(
-                    f"'{path}' must be the rows of a scoreboard, but {reason} is wrong. Move the "
-                    f"file away to start anew."
-                ) from None
-            self._rows = {row.key: row for row in rows}
+        self._seen: tuple[int, int] | None = None
+        self._rows = self._read()
 
     def __contains__(self, task: Task) -> bool:
         return task.key in self._rows
@@ -44,7 +34,9 @@ class Store:
         return iter(self._rows.values())
 
     def put(self, row: Row) -> None:
-        """Add or replace a row, on disk at once."""
+        """Add or replace a row, on disk at once; rows that others wrote meanwhile stay."""
+        if self._stamp() != self._seen:
+            self._rows = self._read() | self._rows
         self._rows[row.key] = row
         self._write()
 
@@ -62,6 +54,28 @@ class Store:
     def _write(self) -> None:
         rows = [row.to_dict() for row in self._rows.values()]
         storage.write_file(self.path, storage.write_text(FORMAT, {"rows": rows}))
+        self._seen = self._stamp()
+
+    def _read(self) -> dict[str, Row]:
+        self._seen = self._stamp()
+        if self._seen is None:
+            return {}
+        data = storage.read_text(FORMAT, self.path.read_text(encoding="utf-8"))
+        try:
+            rows = [Row.from_dict(row) for row in data["rows"]]
+        except (KeyError, TypeError) as reason:
+            raise InputError(
+                f"'{self.path}' must be the rows of a scoreboard, but {reason} is wrong. Move the "
+                f"file away to start anew."
+            ) from None
+        return {row.key: row for row in rows}
+
+    def _stamp(self) -> tuple[int, int] | None:
+        """Return what tells that somebody else has written the file."""
+        if not self.path.is_file():
+            return None
+        stat = self.path.stat()
+        return stat.st_mtime_ns, stat.st_ino
 
 
 def play(
@@ -91,8 +105,3 @@ def play(
             row = Row(task.board, task.case, task.predictor, note=str(reason), skipped=True)
         store.put(replace(row, seconds=time.monotonic() - start))
     return tuple(left_out)
-
-
-def text_of(path: Path) -> str:
-    """Return the file's rows as indented JSON."""
-    return json.dumps(json.loads(path.read_text(encoding="utf-8")), indent=1)

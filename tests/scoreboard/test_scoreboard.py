@@ -129,6 +129,15 @@ def test_rows_survive_the_disk_and_runs_resume(tmp_path):
     assert made == ["good", "bad", "bad"]
 
 
+def test_two_runs_at_once_do_not_lose_each_others_rows(tmp_path):
+    first, second = Store(tmp_path / "s.json"), Store(tmp_path / "s.json")
+    first.put(Row("rows", "a", "aer", note="1"))
+    second.put(Row("rows", "b", "aer"))
+    first.put(Row("rows", "a", "aer", note="2"))
+    found = {r.case: r.note for r in Store(tmp_path / "s.json")}
+    assert found == {"a": "2", "b": ""}
+
+
 def _no_data():
     raise InputError("no data.")
 
