@@ -28,6 +28,7 @@ DAMPING = (1e-6, 1e8)
 KICKS = (1.5, -1.5, 4.0, -4.0)  # prior standard deviations
 FLAT = 10.0  # information, in units of the prior's, above which the slope is trusted
 SIGN = 2.0  # nats that decide a sign
+HOPELESS = 50.0  # nats that one step does not regain
 
 
 def fit(
@@ -81,6 +82,7 @@ def fit(
     with tqdm(total=rounds * iterations, desc="fit", disable=not progress, leave=False) as bar:
         while work.round < rounds:
             work.weigh(scatter(model, terms, work.z, work.fisher))
+            work.expand()
             work.kick()
             for _ in range(iterations):
                 bar.update()
@@ -134,7 +136,6 @@ class _Work:
         """Give every term the weight that the scatter leaves it."""
         self.scatter = scatter
         self.weights = np.array([1 / (1 + t.shots * scatter) for t in self.terms])
-        self.expand()
 
     def expand(self) -> None:
         """Compute residuals and slopes at z."""
@@ -246,11 +247,17 @@ class _Work:
     def turns(self, k: int) -> bool:
         """Whether the opposite sign of an unknown describes the data as well.
 
-        Everything else is adjusted by one Gauss-Newton step.
+        Everything else is adjusted by one Gauss-Newton step where that has a chance.
         """
         z = self.z.copy()
         z[k] = -z[k]
         residuals = list(self.residuals)
+        for c, (t, at) in enumerate(zip(self.terms, self.at, strict=True)):
+            if k in at:
+                residuals[c] = t.residuals(self.model, z)
+        worse = self.sum(residuals, z) - self.value
+        if not SIGN <= worse < HOPELESS:
+            return bool(worse < SIGN)
         gradient, fisher = z.copy(), self.fisher + np.eye(len(z))
         for c, (t, at) in enumerate(zip(self.terms, self.at, strict=True)):
             if k in at:
@@ -260,8 +267,6 @@ class _Work:
                 fisher[np.ix_(at, at)] += self.weights[c] * (slopes @ slopes.T - own @ own.T)
             else:
                 gradient[at] += self.weights[c] * self.slopes[c] @ residuals[c]
-        if self.sum(residuals, z) - self.value < SIGN:
-            return True
         rest = np.delete(np.arange(len(z)), k)
         z[rest] -= np.linalg.solve(fisher[np.ix_(rest, rest)], gradient[rest])
         return bool(self.sum(self.at_point(z), z) - self.value < SIGN)
@@ -271,7 +276,8 @@ class _Work:
         if self.path is None:
             return
         buffer = io.BytesIO()
-        np.savez(buffer, key=np.array(self.key), z=self.z, round=self.round)
+        state = {"z": self.z, "round": self.round, "scatter": self.scatter}
+        np.savez(buffer, key=np.array(self.key), **state)
         part = self.path.with_name(self.path.name + ".part")
         part.write_bytes(buffer.getvalue())
         part.replace(self.path)
@@ -287,6 +293,7 @@ class _Work:
                     f"it, or give another path."
                 )
             self.z, self.round = saved["z"], int(saved["round"])
+            self.weigh(float(saved["scatter"]))
 
 
 def _fitted(model: Model, term: Term, z: Floats) -> Fitted:

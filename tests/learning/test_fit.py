@@ -204,6 +204,8 @@ def test_a_fit_goes_on_from_its_checkpoint(tmp_path):
     whole = Twin.load(line()).fit(data, learn=LEARN, checkpoint=path).posterior
     again = Twin.load(line()).fit(data, learn=LEARN, checkpoint=path).posterior
     np.testing.assert_allclose(whole.z, again.z, atol=1e-9)
+    np.testing.assert_allclose(whole.fisher, again.fisher, rtol=1e-6)
+    assert again.scatter == whole.scatter
     with pytest.raises(InputError, match="belongs to another model or other data"):
         Twin.load(line()).fit(data, learn=["t1"], checkpoint=path)
 
