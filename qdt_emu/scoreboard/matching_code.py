@@ -1,8 +1,9 @@
 """Four processors, 2021: hexagonal matching codes, scored by parities that ought to be certain.
 
-The processors of 2021 reset a qubit by measuring it and flipping it if it read 1, and started
-acquisitions on the whole chip at once; the twins here do so too. The ordinary path, with resets
-that never fail and measurements as late as possible, is shown beside them.
+The processors of 2021 reset a qubit by measuring it and flipping it if it read 1. That they started
+acquisitions on the whole chip at once is a hypothesis: no file says it. The twins here do both. The
+ordinary path, with resets that never fail and measurements as late as possible, is shown beside
+them. Both choices were made after these data had been seen.
 """
 
 from collections.abc import Callable
