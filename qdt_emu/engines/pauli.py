@@ -1,5 +1,6 @@
 """Expectation values by Pauli propagation: any geometry, any number of qubits."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -131,9 +132,18 @@ class Pauli:
         return answer(self.runs(state, values, paulis, readout))
 
     def runs(
-        self, state: Program, values: Values, paulis: NDArray[np.uint8], readout: Floats, /
+        self,
+        state: Program,
+        values: Values,
+        paulis: NDArray[np.uint8],
+        readout: Floats,
+        /,
+        known: Sequence[list[Propagated]] = (),
     ) -> list[list[Propagated]]:
-        """Return what became of each observable, at several thresholds, finest first."""
+        """Return what became of each observable, at several thresholds, finest first.
+
+        `known` is what the same engine has returned with a smaller `max_updates`.
+        """
         paulis = checked_codes(paulis, state.n_qubits)
         refuse_draws(state.draws, values, "pauli")
         maps = bind(state, values, np.asarray(readout, float))
@@ -144,7 +154,8 @@ class Pauli:
             if self.tolerance is None or self.threshold == 0:
                 return self._fixed(pool, ladder, strings)
             args = (self.tolerance, self.threshold, self.max_updates)
-            return list(pool.map(lambda part: refined(ladder, part, *args), strings))
+            before = known or [[] for _ in strings]
+            return list(pool.map(lambda s, k: refined(ladder, s, *args, k), strings, before))
 
     def _fixed(
         self, pool: ThreadPoolExecutor, ladder: Ladder, strings: list[Cone | None]

@@ -101,6 +101,7 @@ def refined(
     tolerance: float,
     threshold: float,
     most: int | None = None,
+    known: Sequence[Propagated] = (),
 ) -> list[Propagated]:
     """Return runs, finest first, down to where the stated error is within a tolerance.
 
@@ -113,17 +114,23 @@ def refined(
         tolerance: Of the stated error.
         threshold: Not to go below.
         most: Changes of strings after which no finer threshold is begun; None for any.
+        known: What the same call has returned with a smaller `most`; it is not run again.
     """
     decay = ladder.scout(part)
     enough = max(threshold, ENOUGH * tolerance)
     done: list[Propagated] = []
+
+    def climb(t: float, *, follow: bool = True) -> Propagated:
+        again = len(done) < len(known)
+        return known[-1 - len(done)] if again else ladder.climb(part, t, decay, follow=follow)
+
     for t in _coarse(enough, most):
         if _spent(done, most):
             return done
-        done.insert(0, ladder.climb(part, t, decay, follow=most is not None))
+        done.insert(0, climb(t, follow=most is not None))
     t = enough
     while not _spent(done, most):
-        done.insert(0, ladder.climb(part, t, decay))
+        done.insert(0, climb(t))
         full = done[0].threshold > t
         if full or t <= threshold or stated(done) <= tolerance:
             return done

@@ -16,6 +16,7 @@ from qdt_emu.engines import planner_pilot as pilot
 from qdt_emu.engines.cone import narrowest
 from qdt_emu.engines.density import Density
 from qdt_emu.engines.engine import Engine
+from qdt_emu.engines.pauli_run import Propagated
 from qdt_emu.engines.planner_cost import (
     density,
     least_density,
@@ -127,9 +128,10 @@ def _values(circuit: NoisyCircuit, task: Task) -> list[Candidate]:
     """Return the candidates for expectation values, cheapest question first."""
     small, aim = circuit.structure.n_qubits <= SMALL, _aim(task)
     found = [density(circuit, task)] if small else []
+    known: list[list[Propagated]] = []
     first = 0.0 if "pauli" in task.without else min(FIRST, _patience(found, task))
     if first:
-        found += pilot.pauli(circuit, task, aim=aim, patience=first)
+        found += pilot.pauli(circuit, task, aim=aim, patience=first, known=known)
     found.append(_trajectories(circuit, task, found))
     if not small:
         found.append(_exact(circuit, task, found))
@@ -137,7 +139,7 @@ def _values(circuit: NoisyCircuit, task: Task) -> list[Candidate]:
     found.append(stabilizer(circuit, task))
     if first and (patience := _patience(found, task)) > AGAIN * first:
         found = [c for c in found if c.engine.name != "pauli"]
-        found += pilot.pauli(circuit, task, aim=aim, patience=patience)
+        found += pilot.pauli(circuit, task, aim=aim, patience=patience, known=known)
     return found + _networks(FAMILIES, circuit, task, found)
 
 

@@ -39,7 +39,14 @@ ENTRIES = 2048  # bytes of a network per operation, before anything is contracte
 GREEDY = 1e3  # a search finds an order cheaper by this much than the first greedy one, at most
 
 
-def pauli(circuit: NoisyCircuit, task: Task, *, aim: float, patience: float) -> list[Candidate]:
+def pauli(
+    circuit: NoisyCircuit,
+    task: Task,
+    *,
+    aim: float,
+    patience: float,
+    known: list[list[Propagated]],
+) -> list[Candidate]:
     """Return Pauli propagation as far as it comes, and what would reach the aim.
 
     Args:
@@ -47,6 +54,7 @@ def pauli(circuit: NoisyCircuit, task: Task, *, aim: float, patience: float) -> 
         task: What is wanted.
         aim: Bound that is good enough.
         patience: Seconds that the pilot run may take.
+        known: Runs of an earlier call with less patience; replaced by those of this one.
 
     Error:
         Bounds and answers of the pilot run are those of the engine; extrapolated bounds follow a
@@ -66,9 +74,10 @@ def pauli(circuit: NoisyCircuit, task: Task, *, aim: float, patience: float) -> 
     tried = replace(engine, max_updates=budget)
     try:
         state = tried.prepare(structure)
-        runs = tried.runs(state, circuit.values, task.paulis[chosen], task.readout)
+        runs = tried.runs(state, circuit.values, task.paulis[chosen], task.readout, known)
     except UnsupportedError as reason:
         return [Candidate(tried, 0.0, plan.bytes, refusal=str(reason))]
+    known[:] = runs
     found = answer(runs)
     share = n / len(chosen)
     seconds = fixed + share * sum(_seconds(r) for run in runs for r in run)

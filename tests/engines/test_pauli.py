@@ -9,7 +9,7 @@ import qdt_emu as qdt
 from qdt_emu.circuit import Condition, Kind, NoisyCircuit, Operation, Structure, Values
 from qdt_emu.engines import run
 from qdt_emu.engines.density import Density
-from qdt_emu.engines.pauli import Pauli
+from qdt_emu.engines.pauli import Pauli, answer
 from qdt_emu.errors import InputError, UnsupportedError
 from tests.bench.bench_density import brick
 from tests.engines.density_oracle import expectation, random_structure, random_values
@@ -186,8 +186,13 @@ def test_a_budget_ends_the_search_for_a_tolerance():
         assert np.all(np.abs(tight.values - full.values) <= tight.bounds + 1e-6)
         bounds.append(tight.truncation)
     assert 1e-6 < bounds[1] < bounds[0]
-    ample = estimate(replace(free, max_updates=10**9), structure, values, paulis)
-    assert ample.truncation <= 1e-6
+    ample = replace(free, max_updates=10**9)
+    fresh = estimate(ample, structure, values, paulis)
+    assert fresh.truncation <= 1e-6
+    ask = (free.prepare(structure), values, paulis, np.tile(IDEAL, (6, 1)))
+    further = answer(ample.runs(*ask, known=replace(free, max_updates=20_000).runs(*ask)))
+    assert np.array_equal(further.values, fresh.values)
+    assert np.array_equal(further.bounds, fresh.bounds)
 
 
 def test_identity_is_one():
