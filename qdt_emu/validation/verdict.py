@@ -104,6 +104,14 @@ class Verdict:
         return self.distance - self.floor
 
     @property
+    def repeat_skill(self) -> float | None:
+        """1 - D / D of the processor's own repeats: 0 is as good as running it again.
+
+        Repeats carry the shot noise of both runs; a prediction with fewer shots carries more.
+        """
+        return None if not self.repeat else 1 - self.distance / self.repeat
+
+    @property
     def agrees(self) -> bool:
         """True if chance alone makes such a distance in more than 5 % of cases."""
         return self.p_value > 0.05
@@ -180,8 +188,10 @@ class Verdict:
             text = f"{self.explained:.3f} ± {self.explained_stderr:.3f}"
             out.append(("explained fraction", text, "of ideal's excess"))
         if self.repeat is not None:
-            phi = "" if self.overdispersion is None else f"overdispersion {self.overdispersion:.2f}"
-            out.append(("hardware repeatability", f"{self.repeat:.4f}", phi))
+            parts = [] if self.repeat_skill is None else [f"skill {self.repeat_skill:+.3f}"]
+            if self.overdispersion is not None:
+                parts.append(f"overdispersion {self.overdispersion:.2f}")
+            out.append(("hardware repeatability", f"{self.repeat:.4f}", ", ".join(parts)))
         for s in self.skills:
             fitted = "" if s.fitted is None else f", fitted {s.fitted:.3f}"
             remark = f"{s.decision} [{s.low:+.3f}, {s.high:+.3f}], D = {s.distance:.4f}{fitted}"

@@ -86,6 +86,9 @@ def test_repeats_widen_floor_and_bands_only_where_the_processor_drifts():
     assert same.floor == pytest.approx(compare(twin, steady[0], seed=1).floor, rel=0.25)
     assert "own repeats" in wide.sentence
     assert "hardware repeatability" in str(wide)
+    assert wide.repeat_skill == pytest.approx(1 - wide.distance / wide.repeat)
+    assert alone.repeat_skill is None
+    assert same.repeat_skill > 0  # an exact prediction has no shot noise of its own
     assert Verdict.from_json(wide.to_json()) == wide
 
 
