@@ -159,9 +159,10 @@ def _exact(circuit: NoisyCircuit, task: Task, found: list[Candidate]) -> Candida
     cost = EXACT_STATE * len(circuit.structure.operations)
     if cost > SHARE * best:
         return _unasked(Density(), cost)
-    if (least := least_density(circuit, task)) > best:
-        why = f"It would take more than {least:.2g} s, so it was not asked."
-        return Candidate(Density(), least, 0, refusal=why)
+    seconds, size = least_density(circuit, task)
+    if seconds > best or size > task.memory:
+        why = f"It would take more than {seconds:.2g} s and {size:.2g} bytes, so it was not asked."
+        return Candidate(Density(), seconds, int(size), refusal=why)
     return density(circuit, task)
 
 

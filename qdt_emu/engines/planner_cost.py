@@ -124,14 +124,15 @@ def _programs(structure: Structure, task: Task) -> list[Program]:
     return [sampled._compiled(structure, early=True, kept=kept)]  # noqa: SLF001
 
 
-def least_density(circuit: NoisyCircuit, task: Task) -> float:
-    """Return seconds that the exact engine takes at the least, from the width of a trajectory.
+def least_density(circuit: NoisyCircuit, task: Task) -> tuple[float, float]:
+    """Return seconds and bytes that the exact engine takes, from the width of a trajectory.
 
     Error:
-        Mostly far too low: as many steps at the full width as it has qubits.
+        Seconds are mostly far too low: of as many steps at that width as it has qubits. Bytes are
+        those of two qubits less, which another order may save.
     """
     width = min(p.layout.peak for p in _programs(circuit.structure, task))
-    return 32.0 * width * 4.0**width / (2 * exact.FLOPS)
+    return 32.0 * width * 4.0**width / (2 * exact.FLOPS), 8.0 * 4.0 ** max(width - 2, 0)
 
 
 def noiseless(circuit: NoisyCircuit) -> bool:
