@@ -51,7 +51,7 @@ class Aer:
         Raises:
             UnsupportedError: The circuit is too large for an exact answer.
         """
-        read = _without_idle(by_label(read_circuit(circuit), self._twin.device))
+        read = _relevant(by_label(read_circuit(circuit), self._twin.device))
         copies: dict[int, int] = {}
         if any(i.operation.name in CONTROL_FLOW for i in read.data):
             shots = min(shots, BRANCHING_SHOTS)  # bits must be known midway: shot by shot
@@ -77,15 +77,18 @@ class Aer:
         return counts, f"Aer {version}, density matrix of {len(used)} qubits, {shots} shots"
 
 
-def _without_idle(circuit: QuantumCircuit) -> QuantumCircuit:
-    """Return the circuit without the delays of qubits that do nothing else."""
-    used = {
-        q for i in circuit.data if i.operation.name not in ("delay", "barrier") for q in i.qubits
-    }
+def _relevant(circuit: QuantumCircuit) -> QuantumCircuit:
+    """Return what can change the record: nothing after the last measurement that it could reach."""
+    alive: set[Any] = set()
+    kept = []
+    for i in reversed(circuit.data):
+        counts = bool(i.clbits) or not alive.isdisjoint(i.qubits)
+        if counts and i.operation.name != "barrier":
+            alive.update(i.qubits)
+            kept.append(i)
     out = circuit.copy_empty_like()
-    for i in circuit.data:
-        if i.operation.name != "barrier" and used.issuperset(i.qubits):
-            out.append(i)
+    for i in reversed(kept):
+        out.append(i)
     return out
 
 
