@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from qdt_emu.device import Device
 from qdt_emu.experiments.groups import places
-from qdt_emu.experiments.program import Program, measure, program, share
+from qdt_emu.experiments.program import Program, cells_of, measure, program, share
 from qdt_emu.experiments.pulses import Pen
 from qdt_emu.experiments.traces import with_fits
 from qdt_emu.twin import Twin
@@ -62,19 +62,16 @@ def circuits(device: Device, qubits: Sequence[int] | None = None) -> Program:
     bits = np.concatenate([ones, twos])
     dims = ("pattern", "asked")
     shape = (len(written), len(bits))
-    cells = xr.Dataset(
-        {
-            "circuit": (dims, np.broadcast_to(np.arange(len(written))[:, None], shape)),
-            "bits": ((*dims, "bit"), np.broadcast_to(bits, (*shape, 2))),
-            "expected": ((*dims, "bit"), np.ones((*shape, 2), np.int64)),
-            "prepared": (("pattern", "qubit"), prepared),
-        },
-        {
-            "qubit": chosen,
-            "pair_q0": ("pair", [a for a, _ in pairs]),
-            "pair_q1": ("pair", [b for _, b in pairs]),
-        },
-    )
+    coords = {
+        "qubit": chosen,
+        "pair_q0": ("pair", [a for a, _ in pairs]),
+        "pair_q1": ("pair", [b for _, b in pairs]),
+    }
+    every = np.broadcast_to(np.arange(len(written))[:, None], shape)
+    whole = (*shape, 2)
+    cells = cells_of(dims, every, np.broadcast_to(bits, whole), np.ones(whole, np.int64), coords)
+    about = {"units": "1", "long_name": "bit that was prepared"}
+    cells["prepared"] = (("pattern", "qubit"), prepared, about)
     return program("readout", device, written, cells, source=SOURCE)
 
 
@@ -188,14 +185,9 @@ def midcircuit_circuits(device: Device, qubits: Sequence[int] | None = None) -> 
     dims = ("qubit", "prepared", "first", "second")
     shape = (len(chosen), 2, 2, 2)
     grid = np.indices(shape)
-    cells = xr.Dataset(
-        {
-            "circuit": (dims, grid[1]),
-            "bits": ((*dims, "bit"), np.stack([2 * grid[0], 2 * grid[0] + 1], axis=-1)),
-            "expected": ((*dims, "bit"), np.stack([grid[2], grid[3]], axis=-1)),
-        },
-        {"qubit": chosen, "prepared": [0, 1], "first": [0, 1], "second": [0, 1]},
-    )
+    bits = np.stack([2 * grid[0], 2 * grid[0] + 1], axis=-1)
+    coords = {"qubit": chosen, "prepared": [0, 1], "first": [0, 1], "second": [0, 1]}
+    cells = cells_of(dims, grid[1], bits, np.stack([grid[2], grid[3]], axis=-1), coords)
     return program("midcircuit_readout", device, written, cells, source=SOURCE, joint=True)
 
 

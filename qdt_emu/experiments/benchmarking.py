@@ -21,7 +21,7 @@ from qdt_emu.experiments.cliffords import (
 )
 from qdt_emu.experiments.curves import fit_decay
 from qdt_emu.experiments.groups import Place, groups, places
-from qdt_emu.experiments.program import Program, measure, program, share
+from qdt_emu.experiments.program import Program, cells_of, measure, program, share
 from qdt_emu.experiments.pulses import Pen, driven_pairs
 from qdt_emu.experiments.traces import with_fits
 from qdt_emu.noise.infidelity import depolarizing_infidelity, gate_infidelity_of_clifford
@@ -69,9 +69,7 @@ def circuits(
         raise InputError(f"`size` must be 1 or 2 and `samples` at least 1: {size}, {samples}.")
     asked = driven_pairs(device) if places_ is None and size == 2 else places_
     chosen = places(device, asked, size)
-    lengths = [int(m) for m in (DEPTHS[size] if depths is None else depths)]
-    if len(lengths) < 2 or min(lengths) < 1 or len(set(lengths)) < len(lengths):
-        raise InputError(f"`depths` must be at least 2 different numbers from 1, are {lengths}.")
+    lengths = _lengths(DEPTHS[size] if depths is None else depths)
     variants = ["reference", "interleaved"] if interleaved else ["reference"]
     shape = (len(chosen), len(variants), len(lengths), samples)
     index, bits = np.zeros(shape, np.int64), np.zeros((*shape, size), np.int64)
@@ -89,21 +87,22 @@ def circuits(
                 index[place, *cell], bits[place, *cell] = len(written), own
                 expected[place, *cell] = [target >> b & 1 for b in range(size)]
             written.append(pen.circuit)
-    cells = xr.Dataset(
-        {
-            "circuit": (DIMS, index),
-            "bits": ((*DIMS, "bit"), bits),
-            "expected": ((*DIMS, "bit"), expected),
-        },
-        {
-            **{f"q{k}": ("place", [p[k] for p in chosen]) for k in range(size)},
-            "variant": variants,
-            "depth": ("depth", lengths, {"units": "1", "long_name": "Cliffords"}),
-        },
-    )
+    coords = {
+        **{f"q{k}": ("place", [p[k] for p in chosen]) for k in range(size)},
+        "variant": variants,
+        "depth": ("depth", lengths, {"units": "1", "long_name": "Cliffords"}),
+    }
+    cells = cells_of(DIMS, index, bits, expected, coords)
     settings: dict[str, Any] = {"sequence_seed": seed, "size": size}
     settings["simultaneous"] = int(simultaneous)
     return program("rb", device, written, cells, source=SOURCE, **settings)
+
+
+def _lengths(depths: Sequence[int]) -> list[int]:
+    lengths = [int(m) for m in depths]
+    if len(lengths) < 2 or min(lengths) < 1 or len(set(lengths)) < len(lengths):
+        raise InputError(f"`depths` must be at least 2 different numbers from 1, are {lengths}.")
+    return lengths
 
 
 def _sequence(

@@ -12,9 +12,9 @@ from qdt_emu.device import Device
 from qdt_emu.errors import InputError
 from qdt_emu.experiments.coupling_fringes import ZETA, fit_fringes, fringes
 from qdt_emu.experiments.groups import groups, places
-from qdt_emu.experiments.program import Program, measure, program, share
+from qdt_emu.experiments.program import Program, cells_of, measure, program, share
 from qdt_emu.experiments.pulses import Pen
-from qdt_emu.experiments.traces import fine, with_curve, with_fits
+from qdt_emu.experiments.traces import fine, lifetimes, with_curve, with_fits
 from qdt_emu.twin import Twin
 
 SOURCE = "Garbow et al., Chem. Phys. Lett. 93, 504 (1982); Ku et al., arXiv:2003.02775"
@@ -65,20 +65,15 @@ def circuits(
                     index[place, state, k], bits[place, state, k] = len(written), c
                 written.append(pen.circuit)
     first, second = np.array(chosen).T
-    cells = xr.Dataset(
-        {
-            "circuit": (DIMS, index),
-            "bits": ((*DIMS, "bit"), bits[..., None]),
-            "expected": ((*DIMS, "bit"), np.ones((*index.shape, 1), np.int64)),
-            "neighbour_t1": ("pair", np.asarray(device.parameters.t1)[second], {"units": "s"}),
-        },
-        {
-            "pair_q0": ("pair", first),
-            "pair_q1": ("pair", second),
-            "neighbour": [0, 1],
-            "delay": ("delay", times, {"units": "s"}),
-        },
-    )
+    coords = {
+        "pair_q0": ("pair", first),
+        "pair_q1": ("pair", second),
+        "neighbour": [0, 1],
+        "delay": ("delay", times, {"units": "s"}),
+    }
+    cells = cells_of(DIMS, index, bits[..., None], np.ones_like(bits)[..., None], coords)
+    t1 = np.asarray(device.parameters.t1)[second]
+    cells["neighbour_t1"] = ("pair", t1, {"units": "s", "long_name": "T1 of the neighbour"})
     return program("zz", device, written, cells, source=SOURCE, detuning=turn)
 
 
@@ -126,11 +121,11 @@ def analyse(table: xr.Dataset) -> xr.Dataset:
     columns = {
         "zz": (values[:, ZETA], stderr[:, ZETA], "Hz", "E11 - E10 - E01 + E00"),
         "frequency": (values[:, 6], stderr[:, 6], "Hz", "of the fringes without ZZ"),
-        "t2": (t2 := np.exp(-values[:, 0]), t2 * stderr[:, 0], "s", "decay of the echo"),
+        "t2": (*lifetimes(found), "s", "decay of the echo"),
     }
     out = with_fits(table.assign(share(table)), columns, found, "pair").assign_attrs(late=late)
-    times = fine(flat["delay"].values)
-    curve, _ = fringes(values, times, flat["neighbour_t1"].values, late=bool(late))
+    smooth = fine(flat["delay"].values)
+    curve, _ = fringes(values, smooth, flat["neighbour_t1"].values, late=bool(late))
     return with_curve(out, curve.reshape(len(values), 2, -1), ("pair", "neighbour"))
 
 

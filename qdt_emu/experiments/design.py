@@ -93,22 +93,19 @@ def best_circuits(
     Source:
         Chaloner and Verdinelli, Statistical Science 10, 273 (1995), sections 2 and 5.
     """
+    asked = list(predictions or ())
     if not candidates or choose < 1 or shots < 1:
         raise InputError("A design needs at least 1 candidate, 1 choice and 1 shot.")
-    if criterion not in ("prediction", "A", "D") or (criterion == "prediction" and not predictions):
+    if criterion not in ("A", "D") and not (criterion == "prediction" and asked):
         raise InputError("`criterion` must be 'A' or 'D', or 'prediction' with `predictions`.")
-    asked = list(predictions or ())
     known, circuits = _knowledge(
         twin, [*candidates.values(), *(c for c, _ in asked)], learn, widths, options
     )
-    goals = np.zeros((len(asked), known.model.size))
-    for k, (circuit, (_, figure)) in enumerate(
-        zip(circuits[len(candidates) :], asked, strict=True)
-    ):
-        goals[k] = _gradient(circuit, known, figure)
-    tried = circuits[: len(candidates)]
+    tried, wanted = circuits[: len(candidates)], circuits[len(candidates) :]
+    pairs = zip(wanted, asked, strict=True)
+    goals = [_gradient(circuit, known, figure) for circuit, (_, figure) in pairs]
     columns = [_columns(c, known, shots) for c in watched(tried, "design")]
-    work = _Work(known.covariance, goals, criterion)
+    work = _Work(known.covariance, np.reshape(goals, (-1, known.model.size)), criterion)
     return _table(work, list(candidates), columns, known, shots, choose, asked, twin)
 
 

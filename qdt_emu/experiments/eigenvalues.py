@@ -14,7 +14,7 @@ from qdt_emu.errors import InputError
 from qdt_emu.experiments.benchmarking import flips
 from qdt_emu.experiments.cliffords import LOCAL, after, number, one
 from qdt_emu.experiments.eigenvalue_tracks import Layout, Track, layout, track
-from qdt_emu.experiments.program import Program, measure, program
+from qdt_emu.experiments.program import Program, cells_of, measure, program
 from qdt_emu.experiments.pulses import Pen
 from qdt_emu.experiments.traces import with_fits
 from qdt_emu.twin import Twin
@@ -95,14 +95,8 @@ def _cells(rows: Sequence[Track], index: Sequence[int], patterns: Sequence[Ints]
         for k, flip in enumerate((pattern, 1 - pattern)):
             expected[r, k, : len(support)] = flip[support]
         expected[r, :, 0] ^= row.sign < 0
-    dims = ("string", "flip")
-    return xr.Dataset(
-        {
-            "circuit": (dims, np.array(index)[:, None] + np.arange(2)),
-            "bits": ((*dims, "bit"), bits),
-            "expected": ((*dims, "bit"), expected),
-        }
-    )
+    circuit = np.array(index)[:, None] + np.arange(2)
+    return cells_of(("string", "flip"), circuit, bits, expected, {})
 
 
 def _measurable(

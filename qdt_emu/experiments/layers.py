@@ -26,7 +26,7 @@ from qdt_emu.experiments.cliffords import (
 from qdt_emu.experiments.curves import fit_decay
 from qdt_emu.experiments.groups import Place
 from qdt_emu.experiments.likelihood import Fit
-from qdt_emu.experiments.program import Program, measure, program, share
+from qdt_emu.experiments.program import Program, cells_of, measure, program, share
 from qdt_emu.experiments.pulses import Pen, entangler
 from qdt_emu.experiments.traces import with_fits
 from qdt_emu.twin import Twin
@@ -80,28 +80,20 @@ def circuits(
             for s in range(samples):
                 pen = Pen.new(device, len(qubits), "layer_fidelity")
                 _sequence(pen, layer, int(depth), s, np.random.default_rng([seed, k, m, s]))
-                c = 0
-                for e, place in enumerate(layer):
-                    own = list(range(c, c + len(place)))
+                for e, place in enumerate(layer, first):
+                    own = [qubits.index(q) for q in place]
                     pen.circuit.measure(place, own)
-                    bits[first + e, m, s, : len(place)] = own
-                    expected[first + e, m, s, : len(place)] = _target(place, s)
-                    c += len(place)
+                    bits[e, m, s, : len(place)] = own
+                    expected[e, m, s, : len(place)] = _target(place, s)
                 index[first : first + len(layer), m, s] = len(written)
                 written.append(pen.circuit)
-    cells = xr.Dataset(
-        {
-            "circuit": (DIMS, index),
-            "bits": ((*DIMS, "bit"), bits),
-            "expected": ((*DIMS, "bit"), expected),
-        },
-        {
-            "layer": ("element", [k for k, _ in elements]),
-            "q0": ("element", [p[0] for _, p in elements]),
-            "q1": ("element", [p[1] if len(p) == 2 else -1 for _, p in elements]),
-            "depth": ("depth", [int(m) for m in depths], {"units": "1", "long_name": "layers"}),
-        },
-    )
+    coords = {
+        "layer": ("element", [k for k, _ in elements]),
+        "q0": ("element", [p[0] for _, p in elements]),
+        "q1": ("element", [p[1] if len(p) == 2 else -1 for _, p in elements]),
+        "depth": ("depth", [int(m) for m in depths], {"units": "1", "long_name": "layers"}),
+    }
+    cells = cells_of(DIMS, index, bits, expected, coords)
     about: dict[str, Any] = {"chain": qubits, "sequence_seed": seed}
     return program("layer_fidelity", device, written, cells, source=SOURCE, **about)
 

@@ -16,6 +16,7 @@ from qdt_emu.experiments.traces import (
     FITTED,
     delays_for,
     fine,
+    lifetimes,
     trace_program,
     with_curve,
     with_fits,
@@ -97,21 +98,20 @@ def analyse(
     found = fit_oscillation(*data, gaussian=gaussian)
     width = 5 + gaussian
     splitting = np.zeros((2, flat.sizes["qubit"]))
-    times = fine(flat["delay"].values)
-    curve = oscillation(found.values, times, beating=False, gaussian=gaussian)[0]
+    smooth = fine(flat["delay"].values)
+    curve = oscillation(found.values, smooth, beating=False, gaussian=gaussian)[0]
     if beating is not False:
         split = fit_oscillation(*data, gaussian=gaussian, beating=True)
         pick = found.chi2 - split.chi2 > (WORTH if beating is None else -np.inf)
-        two = oscillation(split.values, times, beating=True, gaussian=gaussian)[0]
+        two = oscillation(split.values, smooth, beating=True, gaussian=gaussian)[0]
         curve = np.where(pick[:, None], two, curve)
         splitting = np.where(pick, [split.values[:, -1], split.stderr[:, -1]], 0.0)
         splitting = np.abs(splitting)
         found = _chosen(found, split, pick, width)
-    t2 = np.exp(-found.values[:, 0])
     frequency = found.values[:, 4] - float(table.attrs["detuning"])
     columns = {
         "frequency": (frequency, found.stderr[:, 4], "Hz", "of the qubit less that of its frame"),
-        "t2_star": (t2, t2 * found.stderr[:, 0], "s", "dephasing time without refocusing"),
+        "t2_star": (*lifetimes(found), "s", "dephasing time without refocusing"),
         "splitting": (splitting[0], splitting[1], "Hz", "distance of two lines"),
     }
     if gaussian:

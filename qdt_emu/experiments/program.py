@@ -49,6 +49,23 @@ class Program:
     joint: bool = False
 
 
+def cells_of(
+    dims: tuple[str, ...], circuit: Ints, bits: Ints, expected: Ints, coords: Mapping[str, Any]
+) -> xr.Dataset:
+    """Return the table of events of a `Program`.
+
+    Args:
+        dims: Names of the table's dimensions.
+        circuit: Index of each event's circuit, over them.
+        bits: Which bits are read, with one more dimension; -1 is none.
+        expected: What they are expected to be, likewise.
+        coords: Of the table.
+    """
+    whole = (*dims, "bit")
+    data = {"circuit": (dims, circuit), "bits": (whole, bits), "expected": (whole, expected)}
+    return xr.Dataset(data, dict(coords))
+
+
 def program(
     name: str,
     device: Device,

@@ -15,6 +15,7 @@ from qdt_emu.experiments.traces import (
     FITTED,
     delays_for,
     fine,
+    lifetimes,
     trace_program,
     with_curve,
     with_fits,
@@ -66,9 +67,8 @@ def analyse(table: xr.Dataset) -> xr.Dataset:
     flat = table.transpose("qubit", "delay")
     t = np.broadcast_to(flat["delay"].values, flat["hits"].shape)
     found = fit_decay(t, flat["hits"].values.astype(float), flat["shots"].values.astype(float))
-    t1 = np.exp(-found.values[:, 0])
     columns = {
-        "t1": (t1, t1 * found.stderr[:, 0], "s", "energy relaxation time"),
+        "t1": (*lifetimes(found), "s", "energy relaxation time"),
         "amplitude": (found.values[:, 1], found.stderr[:, 1], "1", "P(1) at no delay less rest"),
         "rest": (found.values[:, 2], found.stderr[:, 2], "1", "P(1) after a long delay"),
     }

@@ -12,7 +12,7 @@ from qdt_emu.device import Device
 from qdt_emu.errors import InputError
 from qdt_emu.experiments.groups import groups, places
 from qdt_emu.experiments.likelihood import Fit
-from qdt_emu.experiments.program import Program, program
+from qdt_emu.experiments.program import Program, cells_of, program
 from qdt_emu.experiments.pulses import Pen
 
 POINTS = 25
@@ -83,14 +83,9 @@ def trace_program(
                 index[place, k], bits[place, k] = len(circuits), c
             circuits.append(pen.circuit)
     dims = ("qubit", "delay")
-    cells = xr.Dataset(
-        {
-            "circuit": (dims, index),
-            "bits": ((*dims, "bit"), bits[..., None]),
-            "expected": ((*dims, "bit"), np.full((*index.shape, 1), expected)),
-        },
-        {"qubit": [q for (q,) in chosen], "delay": ("delay", delays, {"units": "s"})},
-    )
+    coords = {"qubit": [q for (q,) in chosen], "delay": ("delay", delays, {"units": "s"})}
+    wanted = np.full((*index.shape, 1), expected)
+    cells = cells_of(dims, index, bits[..., None], wanted, coords)
     settings["simultaneous"] = int(simultaneous)
     return program(name, device, circuits, cells, source=source, **settings)
 
@@ -123,3 +118,11 @@ def with_curve(
     about = {"units": "1", "long_name": "fitted share"}
     times = ("fine", fine(table["delay"].values), {"units": "s"})
     return table.assign(curve=((*dims, "fine"), curve, about)).assign_coords(fine=times)
+
+
+def lifetimes(found: Fit) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return decay times from the logarithms of rates, with their errors; both may be infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        value = np.exp(-found.values[:, 0])
+        error = value * found.stderr[:, 0]
+    return value, np.where(np.isnan(error), np.inf, error)
