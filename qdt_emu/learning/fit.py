@@ -11,9 +11,10 @@ from scipy.linalg import cho_factor, cho_solve
 from tqdm import tqdm
 
 from qdt_emu.errors import InputError
+from qdt_emu.learning.discrepancy import Tilt, past_tilt
 from qdt_emu.learning.posterior import Fitted, Posterior
 from qdt_emu.learning.prior import Model
-from qdt_emu.learning.terms import Term
+from qdt_emu.learning.terms import Outcomes, Term
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -99,6 +100,7 @@ def fit(
         scatter=work.scatter,
         circuits=tuple(_fitted(model, t, work.z) for t in terms),
         ambiguous=tuple(k for k in work.large() if work.turns(k)),
+        tilt=_tilt(model, terms, work),
     )
 
 
@@ -109,8 +111,7 @@ def scatter(model: Model, terms: Sequence[Term], z: Floats, fisher: Floats) -> f
     """
     cells = np.array([t.cells(model, z) for t in terms])
     sums = np.array([float((t.residuals(model, z) ** 2).sum()) for t in terms])
-    learned = float(np.trace(np.linalg.solve(fisher + np.eye(len(fisher)), fisher)))
-    share = max(0.1, 1 - learned / cells.sum())  # of the degrees of freedom that are left
+    share = max(0.1, 1 - _learned(fisher) / cells.sum())  # of the degrees of freedom that are left
     excess = (sums / (cells * share) - 1) / np.array([t.shots for t in terms])
     return max(0.0, float((excess * cells).sum() / cells.sum()))
 
@@ -294,6 +295,19 @@ class _Work:
                 )
             self.z, self.round = saved["z"], int(saved["round"])
             self.weigh(float(saved["scatter"]))
+
+
+def _learned(fisher: Floats) -> float:
+    """Return the effective number of unknowns that the data determine."""
+    return float(np.trace(np.linalg.solve(fisher + np.eye(len(fisher)), fisher)))
+
+
+def _tilt(model: Model, terms: Sequence[Term], work: "_Work") -> Tilt:
+    """Return how the outcomes of all counted circuits lean together."""
+    parameters = model.parameters(work.z)
+    counted = [t for t in terms if isinstance(t, Outcomes)]
+    past = [(t.circuit.probabilities(parameters), t.counts) for t in counted]
+    return past_tilt(past, scatter=work.scatter, learned=_learned(work.fisher))
 
 
 def _fitted(model: Model, term: Term, z: Floats) -> Fitted:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from qdt_emu.device import Device
 from qdt_emu.errors import InputError
 from qdt_emu.learning import storage
+from qdt_emu.learning.discrepancy import NO_TILT, Tilt
 from qdt_emu.learning.prior import Family, Model, learnable
 
 Floats = NDArray[np.float64]
@@ -93,6 +94,7 @@ class Posterior:
         scatter: Variance of 2 sqrt(p) around the predicted one: what the model does not know.
         circuits: How well each measurement is described.
         ambiguous: Unknowns whose sign the data do not tell.
+        tilt: How outcomes are wrong together, from past residuals.
     """
 
     model: Model
@@ -101,6 +103,7 @@ class Posterior:
     scatter: float
     circuits: tuple[Fitted, ...] = ()
     ambiguous: tuple[int, ...] = ()
+    tilt: Tilt = NO_TILT
 
     @cached_property
     def covariance(self) -> Floats:
@@ -207,6 +210,7 @@ class Posterior:
             "families": [vars(f) for f in model.families],
             "circuits": [asdict(c) for c in self.circuits],
             "ambiguous": self.ambiguous,
+            "tilt": asdict(self.tilt),
         }
         return storage.write(Path(path), "posterior", {"z": self.z, "fisher": self.fisher}, facts)
 
@@ -238,6 +242,7 @@ class Posterior:
             scatter=float(facts["scatter"]),
             circuits=tuple(Fitted(**c) for c in facts["circuits"]),
             ambiguous=tuple(facts["ambiguous"]),
+            tilt=Tilt(**facts.get("tilt", {})),
         )
 
     def __repr__(self) -> str:

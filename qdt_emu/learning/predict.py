@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from qdt_emu.circuit.compile import Compiled
 from qdt_emu.errors import InputError
+from qdt_emu.learning.discrepancy import NO_TILT, Tilt
 from qdt_emu.learning.posterior import Posterior
 from qdt_emu.learning.terms import Circuit
 from qdt_emu.result import Budget
@@ -28,12 +29,14 @@ class Prediction:
         draws: Of the posterior, shape (k, 2**n).
         scatter: Variance of 2 sqrt(p) around the predicted one, from past residuals.
         seed: Of the draws.
+        tilt: How outcomes are wrong together, from past residuals.
     """
 
     probabilities: Floats
     draws: Floats
     scatter: float
     seed: int
+    tilt: Tilt = NO_TILT
 
     @property
     def n_bits(self) -> int:
@@ -57,7 +60,8 @@ class Prediction:
         Args:
             shots: Of the run.
             sources: What varies: 'parameters' (posterior draws), 'model' (what the model does not
-                know: a Dirichlet draw whose square roots have the variance `scatter`), 'shots'.
+                know: outcomes lean together by `tilt`, and a Dirichlet draw gives square roots
+                the variance `scatter`), 'shots'.
             count: Number of runs.
 
         Raises:
@@ -70,6 +74,8 @@ class Prediction:
         if "parameters" in sources:
             p = self.draws[rng.integers(len(self.draws), size=count)]
         p = p / p.sum(1, keepdims=True)
+        if "model" in sources:
+            p = self.tilt.lean(p, rng)
         if "model" in sources and self.scatter > 0:
             p = rng.gamma(np.maximum(p / self.scatter, 1e-9))
             p /= p.sum(1, keepdims=True)
@@ -138,4 +144,4 @@ def predict(
         for z in posterior.unknowns(draws, seed=seed)
     ]
     best = circuit.probabilities(model.parameters(posterior.z))
-    return Prediction(best, np.array(drawn), posterior.scatter, seed)
+    return Prediction(best, np.array(drawn), posterior.scatter, seed, posterior.tilt)
