@@ -128,6 +128,7 @@ def replace_values(data, values):
     return SimpleNamespace(values=values, depths=data.depths, gains=data.gains)
 
 
+@pytest.mark.slow
 def test_slopes_are_those_of_finite_differences(device, monkeypatch):
     data, _ = synthetic(device, 6)
     learned = learn(data, device)
