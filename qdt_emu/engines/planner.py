@@ -132,6 +132,9 @@ def _values(circuit: NoisyCircuit, task: Task) -> list[Candidate]:
     first = 0.0 if "pauli" in task.without else min(FIRST, _patience(found, task))
     if first:
         found += pilot.pauli(circuit, task, aim=aim, patience=first, known=known)
+    quiet = noiseless(circuit)
+    if quiet:
+        found += _networks([CHAIN], circuit, task, found, quick=True)
     found.append(_trajectories(circuit, task, found))
     if not small:
         found.append(_exact(circuit, task, found))
@@ -140,7 +143,8 @@ def _values(circuit: NoisyCircuit, task: Task) -> list[Candidate]:
     if first and (patience := _patience(found, task)) > AGAIN * first:
         found = [c for c in found if c.engine.name != "pauli"]
         found += pilot.pauli(circuit, task, aim=aim, patience=patience, known=known)
-    return found + _networks(FAMILIES, circuit, task, found)
+    families = [f for f in FAMILIES if not (quiet and f is CHAIN)]
+    return found + _networks(families, circuit, task, found)
 
 
 def _trajectories(circuit: NoisyCircuit, task: Task, found: list[Candidate]) -> Candidate:
