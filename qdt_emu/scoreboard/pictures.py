@@ -41,6 +41,7 @@ def distances(boards: Sequence[Board], rows: Sequence[Row]) -> Figure | None:
 
 def _panel(ax: Axes, board: Board, table: Sequence[Line], methods: Sequence[str]) -> None:
     longest = max(x.high for x in table)
+    cases = max(x.cases for x in table)
     for x in table:
         place = len(methods) - 1 - methods.index(x.method)
         colour = COLOURS.get(x.method, style.MUTED)
@@ -49,7 +50,7 @@ def _panel(ax: Axes, board: Board, table: Sequence[Line], methods: Sequence[str]
         ax.text(
             x.high + 0.03 * longest,
             place,
-            f"{x.distance:.3f}",
+            f"{x.distance:.3f}" + (f" ({x.cases} only)" if x.cases < cases else ""),
             va="center",
             fontsize=8.5,
             color=style.INK,
@@ -58,7 +59,6 @@ def _panel(ax: Axes, board: Board, table: Sequence[Line], methods: Sequence[str]
     ax.set_ylim(-0.6, len(methods) - 0.4)
     style.clean(ax, grid="x")
     ax.tick_params(axis="y", length=0)
-    cases = max(x.cases for x in table)
     label = "circuit" if cases == 1 else "circuits"
     ax.set_title(
         f"{board.name.replace('_', ' ')}\n{cases} {label}",
