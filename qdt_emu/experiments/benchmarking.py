@@ -57,8 +57,7 @@ def circuits(
         size: 1 for qubits, 2 for pairs.
         depths: Numbers of Cliffords; None takes 7 up to 1000, or 100 on pairs.
         samples: Random sequences of each depth; a multiple of d keeps targets balanced.
-        interleaved: Also run sequences with the gate of interest (`sx`, or the two-qubit gate)
-            after each Clifford.
+        interleaved: Also run sequences with `sx`, or the two-qubit gate, after each Clifford.
         simultaneous: Neighbours share a circuit.
         seed: Of the sequences.
 
@@ -93,9 +92,8 @@ def circuits(
         "depth": ("depth", lengths, {"units": "1", "long_name": "Cliffords"}),
     }
     cells = cells_of(DIMS, index, bits, expected, coords)
-    settings: dict[str, Any] = {"sequence_seed": seed, "size": size}
-    settings["simultaneous"] = int(simultaneous)
-    return program("rb", device, written, cells, source=SOURCE, **settings)
+    about: dict[str, Any] = {"sequence_seed": seed, "simultaneous": int(simultaneous)}
+    return program("rb", device, written, cells, source=SOURCE, size=size, **about)
 
 
 def _lengths(depths: Sequence[int]) -> list[int]:

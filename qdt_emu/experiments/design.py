@@ -98,9 +98,8 @@ def best_circuits(
         raise InputError("A design needs at least 1 candidate, 1 choice and 1 shot.")
     if criterion not in ("A", "D") and not (criterion == "prediction" and asked):
         raise InputError("`criterion` must be 'A' or 'D', or 'prediction' with `predictions`.")
-    known, circuits = _knowledge(
-        twin, [*candidates.values(), *(c for c, _ in asked)], learn, widths, options
-    )
+    every = [*candidates.values(), *(circuit for circuit, _ in asked)]
+    known, circuits = _knowledge(twin, every, learn, widths, options)
     tried, wanted = circuits[: len(candidates)], circuits[len(candidates) :]
     pairs = zip(wanted, asked, strict=True)
     goals = [_gradient(circuit, known, figure) for circuit, (_, figure) in pairs]

@@ -162,7 +162,8 @@ def analyse(table: xr.Dataset) -> xr.Dataset:
     Returns:
         Over `string`: `eigenvalue` $\Lambda$; over `parameter` (coordinates gate, q0, q1, pauli):
         `lambda_` and its standard error. NaN stands for what these circuits cannot tell apart from
-        others; `identifiable` says so.
+        others; `identifiable` says so. Over `element` (coordinates element_gate, element_q0,
+        element_q1): `fidelity`, the process fidelity of each gate.
 
     Error:
         Strings of one circuit are correlated, which the standard errors leave out; they are
@@ -197,8 +198,30 @@ def analyse(table: xr.Dataset) -> xr.Dataset:
         eigenvalue=("string", value, {"units": "1", "long_name": "circuit eigenvalue"}),
         eigenvalue_stderr=("string", np.sqrt(variance), {"units": "1"}),
     )
-    out = with_fits(out, columns, None, "parameter")
+    out = _fidelities(with_fits(out, columns, None, "parameter"), covariance * widen**2)
     return out.assign_attrs(chi2=chi2, freedom=freedom, rank=rank)
+
+
+def _fidelities(table: xr.Dataset, covariance: Floats) -> xr.Dataset:
+    """Return the table with the process fidelity of each gate, the mean of its eigenvalues.
+
+    Args:
+        table: With eigenvalues over `parameter`.
+        covariance: Of their logarithms.
+    """
+    names = ("gate", "q0", "q1")
+    keys = list(zip(*(table[name].values.tolist() for name in names), strict=True))
+    rows = [key for key in dict.fromkeys(keys) if key[0] != "readout"]
+    value, error = np.zeros(len(rows)), np.zeros(len(rows))
+    for k, key in enumerate(rows):
+        mine = np.array([n for n, other in enumerate(keys) if other == key])
+        paulis = 16 if key[2] >= 0 else 4
+        slope = table["lambda_"].values[mine] * (paulis - 1) / len(mine) / paulis
+        value[k] = 1 / paulis + slope.sum()
+        error[k] = np.sqrt(slope @ covariance[np.ix_(mine, mine)] @ slope)
+    columns = {"fidelity": (value, error, "1", "process fidelity of the gate")}
+    ends = {f"element_{n}": ("element", [row[k] for row in rows]) for k, n in enumerate(names)}
+    return with_fits(table, columns, None, "element").assign_coords(ends)
 
 
 def solve(design: Floats, target: Floats) -> tuple[Floats, Floats, NDArray[np.bool_]]:
