@@ -34,6 +34,18 @@ class Tilt:
     bits: float = 0.0
     contrast: float = 0.0
 
+    def directions(self, p: Floats) -> Floats:
+        """Return how p changes in each way of leaning, per standard deviation, shape (n + 1, 2**n).
+
+        Args:
+            p: Probabilities, shape (2**n,).
+        """
+        p = np.maximum(p, 0.0)
+        h = np.vstack(
+            [np.sqrt(self.bits) * _signs(len(p)), np.sqrt(self.contrast) * np.log(p + LEAST)]
+        )
+        return np.asarray(p * (h - (h @ p)[:, None]))
+
     def lean(self, p: Floats, rng: np.random.Generator) -> Floats:
         """Return distributions that lean at random, each row on its own, shape (count, 2**n)."""
         if not self.bits and not self.contrast:
@@ -96,4 +108,4 @@ def past_tilt(
 def _signs(outcomes: int) -> Floats:
     """Return (-1)^bit of each bit and outcome, shape (n, 2**n)."""
     bits = np.arange(outcomes) >> np.arange(outcomes.bit_length() - 1)[:, None]
-    return 1.0 - 2.0 * (bits & 1)
+    return np.asarray(1.0 - 2.0 * (bits & 1), np.float64)

@@ -93,6 +93,7 @@ def fit(
             work.round += 1
             work.save()
     work.expand()
+    tilt = _tilt(model, terms, work)
     return Posterior(
         model=model,
         z=work.z,
@@ -100,7 +101,8 @@ def fit(
         scatter=work.scatter,
         circuits=tuple(_fitted(model, t, work.z) for t in terms),
         ambiguous=tuple(k for k in work.large() if work.turns(k)),
-        tilt=_tilt(model, terms, work),
+        tilt=tilt,
+        lean=work.lean(tilt),
     )
 
 
@@ -233,6 +235,21 @@ class _Work:
         self.z[k] = place
         for c, r in zip(near, best, strict=True):
             residuals[c] = r
+
+    def lean(self, tilt: Tilt) -> Floats:
+        """Return the variance of the gradient from outcomes that lean together, shape (size, size).
+
+        Their covariance is not in the weights, which take outcomes one by one.
+        """
+        out = np.zeros_like(self.fisher)
+        parameters = self.model.parameters(self.z)
+        for k, (t, at) in enumerate(zip(self.terms, self.at, strict=True)):
+            if isinstance(t, Outcomes):
+                p = t.circuit.probabilities(parameters)
+                pushes = tilt.directions(p) * 2 * t.shots / np.sqrt(4 * t.shots * p + 1)
+                moved = self.weights[k] * self.slopes[k] @ pushes.T
+                out[np.ix_(at, at)] += moved @ moved.T
+        return out
 
     def large(self) -> list[int]:
         """Return the angles and frequencies that are known to differ from a centre of zero."""

@@ -95,6 +95,7 @@ class Posterior:
         circuits: How well each measurement is described.
         ambiguous: Unknowns whose sign the data do not tell.
         tilt: How outcomes are wrong together, from past residuals.
+        lean: What that adds to the variance of the gradient, shape (size, size); None for nothing.
     """
 
     model: Model
@@ -104,11 +105,19 @@ class Posterior:
     circuits: tuple[Fitted, ...] = ()
     ambiguous: tuple[int, ...] = ()
     tilt: Tilt = NO_TILT
+    lean: Floats | None = None
 
     @cached_property
     def covariance(self) -> Floats:
-        """Covariance of the unknowns, shape (size, size)."""
-        return np.asarray(np.linalg.inv(self.fisher + np.eye(len(self.z))))
+        """Covariance of the unknowns, shape (size, size).
+
+        The inverse of the information, and around `lean` the sandwich that holds for a model that
+        is wrong (White, Econometrica 50, 1, 1982).
+        """
+        inverse = np.linalg.inv(self.fisher + np.eye(len(self.z)))
+        if self.lean is None:
+            return np.asarray(inverse)
+        return np.asarray(inverse + inverse @ self.lean @ inverse)
 
     @property
     def device(self) -> Device:
@@ -212,7 +221,10 @@ class Posterior:
             "ambiguous": self.ambiguous,
             "tilt": asdict(self.tilt),
         }
-        return storage.write(Path(path), "posterior", {"z": self.z, "fisher": self.fisher}, facts)
+        arrays = {"z": self.z, "fisher": self.fisher}
+        if self.lean is not None:
+            arrays["lean"] = self.lean
+        return storage.write(Path(path), "posterior", arrays, facts)
 
     @classmethod
     def load(cls, path: str | Path, device: Device) -> Self:
@@ -243,6 +255,7 @@ class Posterior:
             circuits=tuple(Fitted(**c) for c in facts["circuits"]),
             ambiguous=tuple(facts["ambiguous"]),
             tilt=Tilt(**facts.get("tilt", {})),
+            lean=arrays.get("lean"),
         )
 
     def __repr__(self) -> str:

@@ -38,7 +38,7 @@ def transfer(posterior: Posterior, model: Model) -> Posterior:
     z[target] = posterior.z[source]
     known = np.linalg.inv(posterior.covariance[np.ix_(source, source)]) - np.eye(len(kinds))
     fisher[np.ix_(target, target)] = known
-    return replace(posterior, model=model, z=z, fisher=fisher, circuits=(), ambiguous=())
+    return replace(posterior, model=model, z=z, fisher=fisher, circuits=(), ambiguous=(), lean=None)
 
 
 def _shared(model: Model) -> dict[str, int]:

@@ -3,11 +3,17 @@
 Seeds are fixed; each bound is five standard errors: a false alarm in two million.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from qdt_emu.learning.discrepancy import Tilt, past_tilt
 from qdt_emu.learning.predict import Prediction
+from qdt_emu.learning.prior import learnable
+from qdt_emu.learning.terms import Circuit
+from qdt_emu.twin import Twin
+from tests.learning.planted import line, random_circuit
 
 SHOTS, CIRCUITS, N = 4000, 400, 4
 # Of an estimated variance: one direction has 400 squares, four have 1600; shots add to each.
@@ -68,3 +74,28 @@ def test_bands_cover_a_processor_that_leans_and_shots_alone_do_not():
             inside[name].append(low <= weights @ counts / SHOTS <= high)
     assert abs(np.mean(inside["all"]) - 0.9) < 5 * np.sqrt(0.09 / 300)
     assert np.mean(inside["shots"]) < 0.75
+
+
+def test_widths_grow_where_a_parameter_moves_what_leans():
+    """Misreading moves marginals as leaning bits do; a processor that leans scatters its fits.
+
+    40 fits of two qubits' misreading: the rms pull is 1 within five standard errors of a rms.
+    """
+    device, rng, pulls, naive = line(2), np.random.default_rng(7), [], []
+    circuits = [random_circuit(s, 2, 3) for s in range(8)]
+    twin = Twin.load(learnable(device, ["assignment"]))
+    truth = [
+        Circuit(c := twin.compile(q), c.recipe.bind()).probabilities(device.parameters)
+        for q in circuits
+    ]
+    for _ in range(40):
+        data = []
+        for circuit, p in zip(circuits, truth, strict=True):
+            counts = rng.multinomial(SHOTS, Tilt(0.004, 0.0).lean(p[None], rng)[0])
+            data.append((circuit, {format(k, "02b"): int(n) for k, n in enumerate(counts)}))
+        posterior = Twin.load(device).fit(data, learn=["assignment"]).posterior
+        pulls += list(posterior.z / np.sqrt(np.diag(posterior.covariance)))
+        naive += list(posterior.z / np.sqrt(np.diag(replace(posterior, lean=None).covariance)))
+    wide, narrow = np.sqrt(np.mean(np.square(pulls))), np.sqrt(np.mean(np.square(naive)))
+    assert wide < narrow
+    assert wide < 1 + 5 / np.sqrt(2 * 40)

@@ -496,16 +496,20 @@ class TestDevice:
         )
         still = HiddenDevice(quiet, 11)
         expected = prepared_and_misread(quiet)
-        for value in (0, 1):
+        wrong, shots = np.zeros((4, 2)), 5000
+        for string in range(16):
             circuit = QuantumCircuit(4, 4)
             for q in range(4):
-                circuit.x(q) if value else circuit.rz(0.1, q)
+                circuit.x(q) if string >> q & 1 else circuit.rz(0.1, q)
             circuit.measure(range(4), range(4))
-            counts = still.run(circuit, shots=SHOTS).counts
+            counts = still.run(circuit, shots=shots, seed=string).counts
             for q in range(4):
-                wrong = sum(n for k, n in counts.items() if int(k[-1 - q]) != value) / SHOTS
-                # A warm neighbour changes the crosstalk by c * p of the rate.
-                assert agrees(wrong, expected[q, value], more=1e-3)
+                value = string >> q & 1
+                seen = sum(n for k, n in counts.items() if int(k[-1 - q]) != value)
+                wrong[q, value] += seen / shots / 8
+        stderr = np.sqrt(expected / (8 * shots))
+        # One factor per shot, common to all qubits, adds spread^2 to the variance of few shots.
+        assert (np.abs(wrong - expected) < 5 * stderr * 1.1).all()
 
     def test_truth_fits_the_twin_of_its_calibration(self):
         hidden = HiddenDevice.random(5, seed=3, couplers=ring(5))
