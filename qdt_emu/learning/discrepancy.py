@@ -5,7 +5,7 @@ all outcomes up and half down. Each outcome alone hides that in its shot noise; 
 them, like <Z> of a qubit, does not.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 LEAST = 1e-12  # of a probability, so that its logarithm is finite
 LEAST_SHARE = 0.25  # of the residuals that a fit is taken to leave
@@ -103,6 +104,61 @@ def past_tilt(
     share = max(LEAST_SHARE, 1 - learned / len(squared))
     (bits, contrast), _ = nnls(table[:, 1:], squared / share - table[:, 0])
     return Tilt(float(bits), float(contrast))
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """How one circuit pulls at the unknowns it depends on.
+
+    Attributes:
+        at: These unknowns, shape (k,).
+        gradient: Derivative of its misfit, shape (k,).
+        information: Of its outcomes one by one, shape (k, k).
+        variance: Of its gradient, outcomes that lean together included, shape (k, k).
+    """
+
+    at: Ints
+    gradient: Floats
+    information: Floats
+    variance: Floats
+
+
+def beyond(scores: Sequence[Score], fisher: Floats) -> Floats:
+    r"""Return how much more the gradient varies than the information of the data says.
+
+    That is $\phi V - F$ with the summed variance V of the circuits, and the factor
+    $\phi \geq 1$ by which their gradients, in the metric of the posterior, scatter more than V:
+    circuits repeat each other's errors where the model is wrong in the same way. The fit has made
+    every gradient smaller by its own part, which the expectation takes into account.
+
+    Args:
+        scores: Of all circuits.
+        fisher: Their summed information, shape (size, size).
+
+    Returns:
+        Shape (size, size).
+
+    Error:
+        phi by chance sqrt(2 / learned combinations).
+
+    Source:
+        Quasi-likelihood: McCullagh and Nelder, Generalized Linear Models, section 9.2; leverage:
+        Bell and McCaffrey, Survey Methodology 28, 169 (2002).
+    """
+    total = np.zeros_like(fisher)
+    for s in scores:
+        total[np.ix_(s.at, s.at)] += s.variance
+    inverse = np.linalg.inv(fisher + np.eye(len(fisher)))
+    spread = inverse @ total @ inverse
+    found = expected = 0.0
+    for s in scores:
+        own, shared = (m[np.ix_(s.at, s.at)] for m in (inverse, spread))
+        part = own @ s.information
+        found += float(s.gradient @ own @ s.gradient)
+        expected += float(np.trace(own @ s.variance) - 2 * np.trace(part @ own @ s.variance))
+        expected += float(np.trace(part @ shared @ s.information))
+    factor = max(1.0, found / expected) if expected > 0 else 1.0
+    return np.asarray(factor * total - fisher)
 
 
 def _signs(outcomes: int) -> Floats:

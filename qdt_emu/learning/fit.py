@@ -11,7 +11,7 @@ from scipy.linalg import cho_factor, cho_solve
 from tqdm import tqdm
 
 from qdt_emu.errors import InputError
-from qdt_emu.learning.discrepancy import Tilt, past_tilt
+from qdt_emu.learning.discrepancy import Score, Tilt, beyond, past_tilt
 from qdt_emu.learning.posterior import Fitted, Posterior
 from qdt_emu.learning.prior import Model
 from qdt_emu.learning.terms import Outcomes, Term
@@ -237,19 +237,19 @@ class _Work:
             residuals[c] = r
 
     def lean(self, tilt: Tilt) -> Floats:
-        """Return the variance of the gradient from outcomes that lean together, shape (size, size).
-
-        Their covariance is not in the weights, which take outcomes one by one.
-        """
-        out = np.zeros_like(self.fisher)
-        parameters = self.model.parameters(self.z)
+        """Return what the weights, which take outcomes one by one, leave out; see `beyond`."""
+        parameters, scores = self.model.parameters(self.z), []
         for k, (t, at) in enumerate(zip(self.terms, self.at, strict=True)):
+            weighted = self.weights[k] * self.slopes[k]
+            own = weighted @ self.slopes[k].T
+            varies = own
             if isinstance(t, Outcomes):
                 p = t.circuit.probabilities(parameters)
                 pushes = tilt.directions(p) * 2 * t.shots / np.sqrt(4 * t.shots * p + 1)
-                moved = self.weights[k] * self.slopes[k] @ pushes.T
-                out[np.ix_(at, at)] += moved @ moved.T
-        return out
+                moved = weighted @ pushes.T
+                varies = own + moved @ moved.T
+            scores.append(Score(at, weighted @ self.residuals[k], own, varies))
+        return beyond(scores, self.fisher)
 
     def large(self) -> list[int]:
         """Return the angles and frequencies that are known to differ from a centre of zero."""

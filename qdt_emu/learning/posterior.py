@@ -95,7 +95,8 @@ class Posterior:
         circuits: How well each measurement is described.
         ambiguous: Unknowns whose sign the data do not tell.
         tilt: How outcomes are wrong together, from past residuals.
-        lean: What that adds to the variance of the gradient, shape (size, size); None for nothing.
+        lean: What the model's errors add to the variance of the gradient, shape (size, size);
+            None for nothing.
     """
 
     model: Model

@@ -93,7 +93,8 @@ def pulls(posterior: Posterior, truth):
     learned = {x.label: x for x in posterior.learned}
     out: dict[str, list[float]] = {}
     for family in posterior.model.families:
-        if family.leaf in ("stark", "context"):  # stand for physics that the device does not have
+        # Stand for physics that the device does not have, or has another one of per coupler.
+        if family.leaf in ("stark", "context", "spectator_zz"):
             continue
         if family.leaf == "dephasing":
             values = 1 / truth.t2 - 0.5 / truth.t1
