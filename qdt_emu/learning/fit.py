@@ -19,7 +19,8 @@ from qdt_emu.learning.terms import Outcomes, Term
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-ROUNDS = 2  # of estimating how much the data scatter more than shots do
+ROUNDS = 8  # of estimating how much the data scatter more than shots do
+SETTLED = 0.8  # of the last estimate: above it another round would change little
 ITERATIONS = 15
 TOLERANCE = 0.05  # nats that another step would gain,
 SHARE = 1e-3  # or share of the misfit, if that is more
@@ -55,7 +56,7 @@ def fit(
     Args:
         model: What is unknown, from `prior`.
         terms: What was measured.
-        rounds: Number of weightings.
+        rounds: Largest number of weightings; they end when the scatter settles.
         iterations: Limit of steps in each round.
         progress: Show a progress bar.
         checkpoint: File in which the unknowns are kept after every step; if it is there and
@@ -82,7 +83,10 @@ def fit(
     work.resume()
     with tqdm(total=rounds * iterations, desc="fit", disable=not progress, leave=False) as bar:
         while work.round < rounds:
-            work.weigh(scatter(model, terms, work.z, work.fisher))
+            found = scatter(model, terms, work.z, work.fisher)
+            if work.round > 1 and found >= SETTLED * work.scatter:
+                break
+            work.weigh(found)
             work.expand()
             work.kick()
             for _ in range(iterations):

@@ -9,7 +9,7 @@ gradients of recorded Pauli paths.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
@@ -34,6 +34,11 @@ Slopes = Literal["differences", "jax"]
 
 STEP = 1e-5  # of an unknown, whose prior width is 1: truncation 1e-5, rounding 1e-10
 ROUNDING = 1e-6
+NUDGES = {  # of the reference of recorded paths, in rad and Hz
+    **dict.fromkeys(("over_rotation", "phase", "context"), 0.01),
+    **dict.fromkeys(("offset", "stark", "zz"), 2e3),
+}
+GOLDEN = 0.6180339887498949
 MAX_CLBITS = 16
 
 
@@ -234,6 +239,20 @@ class Outcomes:
         return float(np.minimum(1.0, 2 * self.shots * p).sum())
 
 
+def _nudged(parameters: Parameters) -> Parameters:
+    """Return the parameters with every coherent mechanism a little different from zero.
+
+    Recorded paths keep what is zero at the reference zero, but it is to be learned.
+    """
+    changed = {}
+    for name, size in NUDGES.items():
+        leaf = getattr(parameters, name)
+        if leaf is not None:
+            generic = 1 + np.modf(GOLDEN * np.arange(np.size(leaf)))[0]
+            changed[name] = leaf + size * generic.reshape(np.shape(leaf))
+    return replace(parameters, **changed)
+
+
 @dataclass(frozen=True, eq=False)
 class Expectations:
     """Expectation values of Pauli strings on a circuit of any size.
@@ -279,7 +298,7 @@ class Expectations:
             raise InputError(f"`stderr` of {name or 'expectation values'} must be positive.")
         circuit = Circuit(compiled, compiled.recipe.bind())
         gain = np.tile([1.0, 0.0], (compiled.structure.n_qubits, 1)) if readout is None else readout
-        values = circuit.values(compiled.device.parameters)
+        values = circuit.values(_nudged(compiled.device.parameters))
         paths = surrogate(compiled.structure, values, paulis, gain, threshold)
         return cls(name, circuit, paths, np.asarray(measured, float), np.asarray(stderr, float))
 

@@ -1,4 +1,4 @@
-"""The sampler agrees with the Gaussian posterior where that is exact enough, and is refused else."""
+"""The sampler agrees with the Gaussian posterior where that is exact, and is refused elsewhere."""
 
 import numpy as np
 import pytest
