@@ -119,11 +119,13 @@ class TestSkill:
     """One device of eight qubits, 40 circuits to learn from and 40 others, within a minute."""
 
     @pytest.fixture(scope="class")
-    def device(self):
+    @classmethod
+    def device(cls):
         return HiddenDevice.random(8, seed=11)
 
     @pytest.fixture(scope="class")
-    def learned(self, device):
+    @classmethod
+    def learned(cls, device):
         circuits = of_all_sizes(device, seed=1000)
         counts = device.run_all(circuits, shots=4000, time=HOUR, seed=1)
         data = [(c, n.counts) for c, n in zip(circuits, counts, strict=True)]
@@ -163,13 +165,14 @@ class TestCoverage:
     SHOTS = 2000
 
     @pytest.fixture(scope="class")
-    def inside(self):
+    @classmethod
+    def inside(cls):
         """Return whether each band holds the measured value: (source, circuit, figure)."""
         device, rng = HiddenDevice.random(5, seed=12), np.random.default_rng(12)
         circuits = random_circuits(device, 340, seed=3000, qubits=(4, 5), depth=(2, 6))
         times = np.sort(rng.uniform(0, DAY, 40)), np.sort(rng.uniform(DAY, 2 * DAY, 300))
         counts = [
-            device.run(c, shots=self.SHOTS, time=float(t), seed=k)
+            device.run(c, shots=cls.SHOTS, time=float(t), seed=k)
             for k, (c, t) in enumerate(zip(circuits, np.concatenate(times), strict=True))
         ]
         data = [(c, n.counts) for c, n in zip(circuits[:40], counts[:40], strict=True)]
@@ -183,7 +186,7 @@ class TestCoverage:
                 rows = []
                 for weights in figures(prediction.probabilities):
                     low, high = prediction.band(
-                        weights, self.SHOTS, level=LEVEL, sources=varies, count=400
+                        weights, cls.SHOTS, level=LEVEL, sources=varies, count=400
                     )
                     rows.append(low - 1e-9 <= weights @ seen <= high + 1e-9)
                 out[name].append(rows)
