@@ -41,8 +41,8 @@ class Group:
             'stark', 'zz' or 'spectator'.
         name: Gate name ('angles') or Pauli label ('over_rotation', 'context').
         index: Rows of the parameters or slots of the angles, shape (k, ...).
-        numbers: Matrices ('constant'), times in s ('offset', 'stark') or (free, spectating) times in s
-            ('zz' and 'spectator'), shape (k, ...).
+        numbers: Matrices ('constant'), times in s ('offset', 'stark') or (free, spectating) times
+            in s ('zz' and 'spectator'), shape (k, ...).
     """
 
     source: str

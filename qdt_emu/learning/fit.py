@@ -298,8 +298,13 @@ class _Work:
         if self.path is None:
             return
         buffer = io.BytesIO()
-        state = {"z": self.z, "round": self.round, "scatter": self.scatter}
-        np.savez(buffer, key=np.array(self.key), **state)
+        np.savez(
+            buffer,
+            key=np.array(self.key),
+            z=self.z,
+            round=np.array(self.round),
+            scatter=np.array(self.scatter),
+        )
         part = self.path.with_name(self.path.name + ".part")
         part.write_bytes(buffer.getvalue())
         part.replace(self.path)

@@ -193,7 +193,7 @@ def test_what_compiles_differently_has_another_fingerprint(one, two):
         ({"layout": (0, 9)}, r"`layout` must stay within 0 to 2, but contains 9"),
         ({"layout": ("a", "b")}, r"`layout` must hold qubit numbers, but is \('a', 'b'\)"),
         ({"optimization_level": 7}, r"`optimization_level` must be one of \(0, 1, 2, 3\)"),
-        ({"schedule": "soon"}, r"`schedule` must be one of \(None, 'alap', 'asap'\), but is 'soon'"),
+        ({"schedule": "soon"}, r"`schedule` must be one of .*'alap', 'asap'\), but is 'soon'"),
         ({"decoupling": "CPMG"}, r"`decoupling` must be one of .*'XX', 'XY4'.* but is 'CPMG'"),
     ],
 )
