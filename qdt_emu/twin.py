@@ -31,9 +31,10 @@ from qdt_emu.engines.run import estimate, sample
 from qdt_emu.engines.run_parts import Account, Limits
 from qdt_emu.errors import InputError
 from qdt_emu.learning.fit import fit
+from qdt_emu.learning.model import Width
 from qdt_emu.learning.posterior import Posterior
 from qdt_emu.learning.predict import Prediction, predict
-from qdt_emu.learning.prior import DEFAULT, Width, learnable, prior
+from qdt_emu.learning.prior import DEFAULT, learnable, prior
 from qdt_emu.learning.terms import Outcomes
 from qdt_emu.result import Budget, Counts, Estimate, Provenance, Report
 from qdt_emu.validation import Verdict, compare

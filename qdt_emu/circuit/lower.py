@@ -10,9 +10,10 @@ Order on each qubit, all of it exact in the schedule's own times:
   applied before the next pulse on either, so that echoes refocus it. In the frame 'dressed' a
   neighbour that still waits in |0> turns the qubit too; in 'neighbour_ground' it does not;
 - detuning, constant, from shot to shot, or by gates next to the qubit: collected likewise;
-- a measurement: projection at its start, misreading of the record only, then relaxation for the
-  readout time (times its factor while the readout drives it) if the qubit is used again. Published
-  readout errors already contain the decay before a terminal measurement;
+- a measurement: projection, and misreading of the record only. Published readout errors contain
+  the decay during the readout, so that nothing is added where the qubit is not used again; where it
+  is, half of the relaxation comes before the projection and is taken out of the published errors,
+  half after it (times a factor while the readout drives it);
 - a branch: its alternatives under their conditions, then relaxation for the whole block.
 
 Error: a gap's relaxation comes before its phases. They commute but for ZZ and the energy relaxation
@@ -27,7 +28,7 @@ import numpy as np
 
 from qdt_emu.circuit.gates import GENERATOR
 from qdt_emu.circuit.noisy import Kind, Operation, Structure
-from qdt_emu.circuit.recipe import DRIVEN, Recipe, Tables
+from qdt_emu.circuit.recipe import EARLY, LATE, Recipe, Tables
 from qdt_emu.circuit.steps import Step
 from qdt_emu.device import Device
 from qdt_emu.errors import UnsupportedError
@@ -53,9 +54,9 @@ def lower(
             at the end of the schedule are wanted: then all qubits idle until the end.
     """
     work = _Lowering(device, _zz_partners(steps, device))
-    crowded = _crowded(steps, device)
+    crowded, midway = _crowded(steps, device), _midway(steps, measured=measured)
     for k, step in enumerate(steps):
-        work.step(step, beside=crowded.get(k, ()))
+        work.step(step, beside=crowded.get(k, ()), midway=k in midway)
     if not measured:
         for q in sorted(work.last):
             work.flush(q, duration)
@@ -110,7 +111,7 @@ class _Lowering:
         self.offset = p.offset is not None
         self.stable = np.isinf(np.asarray(p.t1)) & np.isinf(np.asarray(p.t2))
 
-    def step(self, step: Step, *, beside: Sequence[tuple[int, int]]) -> None:
+    def step(self, step: Step, *, beside: Sequence[tuple[int, int]], midway: bool) -> None:
         if step.name in ("delay", "barrier"):
             return
         for q in step.qubits:
@@ -128,7 +129,7 @@ class _Lowering:
                     self.collect(pair, step.start)
         match step.name:
             case "measure":
-                self.measure(step)
+                self.measure(step, midway=midway)
             case "reset":
                 slot = self.tables.row("reset", step.qubits[0])
                 self.add(Kind.RESET, step.qubits, slot, step, "reset")
@@ -230,11 +231,13 @@ class _Lowering:
                 slot = self.tables.row("unitaries1", ("context", letter, row, 1 + pair.index(q)))
                 self.add(Kind.UNITARY, (q,), slot, step, "context")
 
-    def measure(self, step: Step) -> None:
-        slot = self.tables.row("confusion", step.qubits[0])
+    def measure(self, step: Step, *, midway: bool) -> None:
+        q = step.qubits[0]
+        time = round(step.duration, 15) if midway and not self.stable[q] else 0.0
+        self.relax(q, time, EARLY, step)
+        slot = self.tables.row("confusion", (q, time))
         self.add(Kind.MEASURE, step.qubits, slot, step, "readout")
-        driven = self.device.parameters.readout_relaxation is not None
-        self.relax(step.qubits[0], step.duration, DRIVEN if driven else -1, step)
+        self.relax(q, time, LATE, step)
 
     def branch(self, step: Step) -> None:
         """Place the alternatives, each under its condition, then relax for the whole block."""
@@ -251,7 +254,7 @@ class _Lowering:
 
     def place_conditional(self, step: Step) -> None:
         if step.name == "measure":
-            slot = self.tables.row("confusion", step.qubits[0])
+            slot = self.tables.row("confusion", (step.qubits[0], 0.0))
             self.add(Kind.MEASURE, step.qubits, slot, step, "readout")
         elif step.name == "reset":
             slot = self.tables.row("reset", step.qubits[0])
@@ -439,6 +442,19 @@ def _crowded(steps: Sequence[Step], device: Device) -> dict[int, tuple[tuple[int
         }
         if found:
             out[k] = tuple(sorted(found))
+    return out
+
+
+def _midway(steps: Sequence[Step], *, measured: bool) -> set[int]:
+    """Return the measurements whose qubit matters afterwards."""
+    later: set[int] = set()
+    out = set()
+    for k, step in reversed(list(enumerate(steps))):
+        if step.name in ("delay", "barrier"):
+            continue
+        if step.name == "measure" and (not measured or step.qubits[0] in later):
+            out.add(k)
+        later.update(step.qubits)
     return out
 
 

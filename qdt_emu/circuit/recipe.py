@@ -25,11 +25,13 @@ from qdt_emu.noise.arrays import Array, namespace
 from qdt_emu.noise.coherent import Frame, pauli_rotation, spectator_angle, zz_unitary
 from qdt_emu.noise.depolarizing import depolarizing_probabilities
 from qdt_emu.noise.pauli_lindblad import depolarizing_lindblad_probabilities
-from qdt_emu.noise.readout import pair_confusion
+from qdt_emu.noise.readout import before_projection, pair_confusion
 from qdt_emu.noise.relaxation import decay_factors
 
 Ints = NDArray[np.int64]
-DRIVEN = -2  # in the place of an instruction row: relaxation of a qubit while it is read
+# In the place of an instruction row: relaxation of a qubit while it is read and used again, before
+# the instant at which it is projected, and after it.
+EARLY, LATE = -2, -3
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,10 +83,12 @@ class Recipe:
     Attributes:
         active: Physical qubit of each local one, shape (n,).
         unitaries: Groups of the one-qubit and of the two-qubit table.
-        relaxation: (qubit, instruction row, -1, or `DRIVEN` during a readout), shape (k, 2).
-        relaxation_time: In s, shape (k,).
+        relaxation: (qubit, instruction row, -1, or `EARLY` or `LATE` in a readout), shape (k, 2).
+        relaxation_time: In s, shape (k,); of the whole readout.
         pauli: Per table, (instruction row, crowded), shape (k, 2).
         confusion: Qubits, shape (k,).
+        confusion_time: Duration of the readout in s of a qubit that is used again, else 0, shape
+            (k,).
         pairs: Rows of `pair_correlation` and the two qubits, shape (k, 3).
         reset: Qubits, shape (k,).
         dwell: In s, shape (k,).
@@ -98,6 +102,7 @@ class Recipe:
     relaxation_time: NDArray[np.float64]
     pauli: tuple[Ints, Ints]
     confusion: Ints
+    confusion_time: NDArray[np.float64]
     pairs: Ints
     reset: Ints
     dwell: NDArray[np.float64]
@@ -151,12 +156,8 @@ class Recipe:
         p = parameters
         xp = namespace(*jax.tree.leaves(p), angles)  # one traced leaf is enough
         one, two = ([g.build(p, angles, zz_frame) for g in groups] for groups in self.unitaries)
-        scale = xp.concatenate([p.relaxation_scale, xp.ones(1)])  # row -1: the whole duration
-        qubits, rows = self.relaxation[:, 0], self.relaxation[:, 1]
-        share = scale[np.maximum(rows, -1)]
-        if p.readout_relaxation is not None:
-            share = xp.where(rows == DRIVEN, p.readout_relaxation[qubits], share)
-        factors = decay_factors(self.relaxation_time * share, p.t1[qubits], p.t2[qubits])
+        qubits = self.relaxation[:, 0]
+        factors = decay_factors(self._times(p, xp), p.t1[qubits], p.t2[qubits])
         n = len(self.active)
         zero = np.zeros(n)
         sigma = zero if p.detuning is None else p.detuning[self.active]
@@ -168,7 +169,7 @@ class Recipe:
             relaxation=xp.concatenate([factors, p.excited[qubits][:, None]], axis=1),
             pauli1=self._pauli(p, 1),
             pauli2=self._pauli(p, 2),
-            confusion=p.assignment[self.confusion],
+            confusion=xp.stack(_readout(p, self.confusion, self.confusion_time)[1:], axis=1),
             pair_confusion=self._pairs(p),
             reset_excitation=p.reset_excitation[self.reset],
             dwell=self.dwell,
@@ -176,12 +177,28 @@ class Recipe:
             detuning=xp.stack([sigma, parity], axis=1),
         )
 
+    def _times(self, p: Parameters, xp: Any) -> Array:
+        """Return the time of each relaxation in s: a share of a gate, a part of a readout."""
+        qubits, rows = self.relaxation.T
+        scale = xp.concatenate([p.relaxation_scale, xp.ones(1)])  # row -1: the whole duration
+        times = self.relaxation_time * scale[np.maximum(rows, -1)]
+        if not (rows <= EARLY).any():
+            return times
+        read = np.flatnonzero(rows <= EARLY)
+        whole = _driven(p, qubits[read], self.relaxation_time[read])
+        early = _readout(p, qubits[read], self.relaxation_time[read])[0]
+        parts = xp.where(rows[read] == EARLY, early, whole - early)
+        order = np.arange(len(rows))
+        order[read] = len(rows) + np.arange(len(read))
+        return xp.concatenate([times, parts])[order]
+
     def _pauli(self, p: Parameters, qubits: int) -> Array:
         rows, crowded = self.pauli[qubits - 1].T
-        depolarizing = p.depolarizing[rows] * (1 + crowded * (p.crosstalk - 1))
+        worse = 1 + crowded * (p.crosstalk - 1)
+        depolarizing = p.depolarizing[rows] * worse
         if p.pauli_rates is None:
             return depolarizing_probabilities(depolarizing, qubits)
-        rates = p.pauli_rates[rows, : 4**qubits - 1]
+        rates = p.pauli_rates[rows, : 4**qubits - 1] * worse[:, None]
         return depolarizing_lindblad_probabilities(depolarizing, rates)
 
     def _pairs(self, p: Parameters) -> Array:
@@ -189,6 +206,18 @@ class Recipe:
             return np.zeros((0, 4, 4))
         row, a, b = self.pairs.T
         return pair_confusion(p.assignment[a], p.assignment[b], p.pair_correlation[row])
+
+
+def _driven(p: Parameters, qubits: Ints, time: NDArray[np.float64]) -> Array:
+    """Return times of readouts in s, longer where the drive makes qubits relax faster."""
+    return time if p.readout_relaxation is None else time * p.readout_relaxation[qubits]
+
+
+def _readout(p: Parameters, qubits: Ints, time: NDArray[np.float64]) -> tuple[Array, Array, Array]:
+    """Return the time before the projection and the errors of the projection of some readouts."""
+    p01, p10 = p.assignment[qubits].T
+    whole = _driven(p, qubits, time)
+    return before_projection(p01, p10, whole, p.t1[qubits], p.excited[qubits])
 
 
 @dataclass
@@ -235,6 +264,7 @@ class Tables:
     def freeze(self, active: Sequence[int], pair_rows: Sequence[Sequence[int]]) -> Recipe:
         """Return the recipe."""
         relaxation = list(self.rows.get("relaxation", {}))
+        readout = list(self.rows.get("confusion", {}))
         return Recipe(
             active=np.array(active, np.int64),
             unitaries=(self._groups("unitaries1"), self._groups("unitaries2")),
@@ -244,7 +274,8 @@ class Tables:
                 _ints(list(self.rows.get("pauli1", {})), 2),
                 _ints(list(self.rows.get("pauli2", {})), 2),
             ),
-            confusion=_ints(list(self.rows.get("confusion", {}))),
+            confusion=_ints([q for q, _ in readout]),
+            confusion_time=np.array([t for _, t in readout], float),
             pairs=_ints(list(pair_rows), 3),
             reset=_ints(list(self.rows.get("reset", {}))),
             dwell=np.array(list(self.rows.get("dwell", {})), float),

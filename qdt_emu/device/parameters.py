@@ -30,8 +30,8 @@ class Parameters:
         assignment: (P(read 1 | 0), P(read 0 | 1)), shape (n, 2).
         reset_excitation: P(1) after a reset, shape (n,).
         zz: Residual ZZ rate zeta of each coupler in Hz, shape (E,).
-        crosstalk: Factor on `depolarizing` of a two-qubit instruction that overlaps in time with
-            another one on a neighbouring coupler, shape ().
+        crosstalk: Factor on `depolarizing` and `pauli_rates` of a two-qubit instruction that
+            overlaps in time with another one on a neighbouring coupler, shape ().
         spectator_zz: Share of `zz` that acts between a two-qubit gate and its idle neighbour,
             shape ().
         over_rotation: Coherent error about the instruction's own generator in rad, shape (G,).

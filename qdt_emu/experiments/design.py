@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from qdt_emu.circuit import Options
 from qdt_emu.errors import InputError
 from qdt_emu.experiments.progress import watched
+from qdt_emu.learning.model import Model, Width
 from qdt_emu.learning.posterior import Posterior
-from qdt_emu.learning.prior import DEFAULT, Model, Width, learnable, prior
+from qdt_emu.learning.prior import DEFAULT, learnable, prior
 from qdt_emu.learning.terms import MAX_CLBITS, Circuit
 from qdt_emu.twin import Twin
 

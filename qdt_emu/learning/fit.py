@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from qdt_emu.errors import InputError
 from qdt_emu.learning.discrepancy import Score, Tilt, beyond, past_tilt
+from qdt_emu.learning.model import Model
 from qdt_emu.learning.posterior import Fitted, Posterior
-from qdt_emu.learning.prior import Model
 from qdt_emu.learning.terms import Outcomes, Term
 
 Floats = NDArray[np.float64]

@@ -138,6 +138,17 @@ def scaled_readout(device: Device, factor: float) -> Device:
     )
 
 
+def failing_resets(device: Device, probability: float) -> Device:
+    """Return the device whose resets fail with a further probability.
+
+    No vendor publishes how often a reset fails that follows a measurement at once: the resonator
+    is not empty yet when the qubit is read again, and what is read wrong is flipped.
+    """
+    old = np.asarray(device.parameters.reset_excitation, float)
+    new = old + probability * (1 - 2 * old)
+    return device.with_parameters(replace(device.parameters, reset_excitation=new))
+
+
 def scaled_relaxation(device: Device, factor: float) -> Device:
     """Return the device with `factor` times the rates of relaxation and dephasing.
 

@@ -12,7 +12,8 @@ from qdt_emu.device import Device
 from qdt_emu.errors import InputError
 from qdt_emu.learning import storage
 from qdt_emu.learning.discrepancy import NO_TILT, Tilt
-from qdt_emu.learning.prior import Family, Model, learnable
+from qdt_emu.learning.model import Family, Model
+from qdt_emu.learning.prior import learnable
 
 Floats = NDArray[np.float64]
 

@@ -25,7 +25,8 @@ from qdt_emu.engines.density import Density, Prepared, probabilities
 from qdt_emu.engines.density_jax import probabilities_jax
 from qdt_emu.engines.pauli_surrogate import Surrogate, surrogate
 from qdt_emu.errors import InputError
-from qdt_emu.learning.prior import Model, uses
+from qdt_emu.learning.model import Model
+from qdt_emu.learning.prior import uses
 from qdt_emu.result import bitstrings
 
 Floats = NDArray[np.float64]

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from qdt_emu.errors import InputError
+from qdt_emu.learning.model import Model
 from qdt_emu.learning.posterior import Posterior
-from qdt_emu.learning.prior import Model
 
 
 def transfer(posterior: Posterior, model: Model) -> Posterior:
@@ -45,6 +45,8 @@ def _shared(model: Model) -> dict[str, int]:
     """Return the unknown of each kind that belongs to the whole device."""
     out = {}
     for family, part in zip(model.families, model.slices, strict=True):
-        if family.shared or family.labels == (family.leaf,):
+        if family.shared:
+            out[family.shift] = part.stop - 1
+        elif family.labels == (family.leaf,):
             out[family.kind] = part.stop - 1
     return out

@@ -56,6 +56,7 @@ from qdt_emu.noise.leakage import leaked_fraction as leaked_fraction
 from qdt_emu.noise.leakage import leaked_path as leaked_path
 from qdt_emu.noise.pauli_lindblad import PauliLindblad as PauliLindblad
 from qdt_emu.noise.pauli_lindblad import read_terms as read_terms
+from qdt_emu.noise.readout import before_projection as before_projection
 from qdt_emu.noise.readout import confusion_matrix as confusion_matrix
 from qdt_emu.noise.readout import divide_out_preparation as divide_out_preparation
 from qdt_emu.noise.readout import heisenberg_z as heisenberg_z

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from qdt_emu.learning.prior import Width
+from qdt_emu.learning.model import Width
 from qdt_emu.scoreboard.board import Board, Task
 from qdt_emu.scoreboard.circuits import Case, Circuits, Learned, Learner, circuit_tasks
 from qdt_emu.twin import Twin

@@ -144,9 +144,12 @@ def test_a_measured_qubit_keeps_its_true_state_and_only_the_record_is_wrong():
     depolarizing = device.parameters.depolarizing[row]
     up = np.exp(-SX * device.parameters.relaxation_scale[row] / 1e-4) * (1 - depolarizing)
     up += depolarizing / 2
-    stays = np.exp(-RO / 1e-4)
-    both_zero = up * 0.02 * (stays * 0.02 + (1 - stays) * 0.99) + (1 - up) * 0.99 * 0.99
+    half = np.exp(-RO / 2 / 1e-4)  # chance not to decay before, and after, the middle of a readout
+    misread = (0.02 - (1 - half) * 0.99) / half  # so that |1> reads 0 as often as published
+    late = half * misread * (half * 0.02 + (1 - half) * 0.99)
+    both_zero = up * ((1 - half) * 0.99**2 + late) + (1 - up) * 0.99**2
     assert p[0, 0] == pytest.approx(both_zero, abs=1e-12)
+    assert p[:, 0].sum() == pytest.approx(up * 0.02 + (1 - up) * 0.99, abs=1e-12)
     perfect = quiet(1, assignment=(0.01, 0.02))
     p = distribution(circuit, perfect).reshape(2, 2)
     assert p[0, 0] / p[:, 0].sum() == pytest.approx(0.02, abs=1e-9)  # not near 1

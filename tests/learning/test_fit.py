@@ -12,8 +12,9 @@ from qdt_emu.circuit.read import PHYSICAL
 from qdt_emu.device import what_if
 from qdt_emu.errors import InputError
 from qdt_emu.learning.fit import fit, scatter
+from qdt_emu.learning.model import Width
 from qdt_emu.learning.posterior import Posterior
-from qdt_emu.learning.prior import DEFAULT, Width, learnable, prior
+from qdt_emu.learning.prior import DEFAULT, learnable, prior
 from qdt_emu.learning.terms import STEP, Outcomes
 from qdt_emu.twin import Twin
 from tests.learning.planted import line, measured, planted, random_circuit

@@ -13,6 +13,7 @@ from qdt_emu.device.what_if import gate_infidelity
 from qdt_emu.errors import InputError
 from qdt_emu.learning.one_figure import (
     FACTORS,
+    failing_resets,
     fit_one_figure,
     scaled_gates,
     scaled_readout,
@@ -90,3 +91,9 @@ def test_misreading_twice_squares_the_contrast():
 def test_rates_scale():
     device = scaled_relaxation(toy(1), 2.0)
     assert device.parameters.t1[0] == pytest.approx(5e-5)
+
+
+def test_failures_of_resets_compose_as_flips():
+    device = what_if(toy(1), reset_excitation=0.1)
+    twice = failing_resets(failing_resets(device, 0.2), 0.3).parameters.reset_excitation[0]
+    assert 1 - 2 * twice == pytest.approx(0.8 * 0.6 * 0.4)
