@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from qdt_emu.circuit import Kind, Structure, Values
 from qdt_emu.engines.density_bind import bind
 from qdt_emu.engines.density_jax import expectation, probabilities_jax
+from qdt_emu.engines.density_leak import leaks, leaky_probabilities
 from qdt_emu.engines.density_order import Axes
 from qdt_emu.engines.density_run import Kept, Program, merged, program, run
 from qdt_emu.engines.engine import Expectations, Plan, Records
@@ -39,8 +40,11 @@ def probabilities(state: Prepared, values: Values, *, threads: int = 2) -> Float
         Rounding, about 1e-15; entries that rounding made negative are set to 0.
 
     Raises:
-        UnsupportedError: More than 26 clbits; `sample` has no such limit.
+        UnsupportedError: More than 26 clbits; `sample` has no such limit. With leakage, see
+            `leaky_probabilities`.
     """
+    if leaks(state.structure, values):
+        return leaky_probabilities(state.structure, values)
     n = state.structure.n_clbits
     if n > MAX_CLBITS:
         raise UnsupportedError(
@@ -85,8 +89,7 @@ def quadrature(structure: Structure, values: Values) -> list[tuple[float, Floats
     Raises:
         UnsupportedError: Leakage, more than two detuned qubits, or a phase above 6 rad.
     """
-    leaks = [op.slot for op in structure.operations if op.kind is Kind.LEAK]
-    if np.any(np.asarray(values.leakage)[leaks]):
+    if leaks(structure, values):
         raise UnsupportedError(
             "`leakage` must be 0 in the engine 'density', which has no third level, but a rate "
             "is not. Use engine='statevector'."

@@ -17,6 +17,7 @@ Ints = NDArray[np.int64]
 
 LEAST = 1e-12  # of a probability, so that its logarithm is finite
 LEAST_SHARE = 0.25  # of the residuals that a fit is taken to leave
+FEW = 2.0  # gradients' worth of the belief that circuits scatter as stated
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,8 @@ def beyond(scores: Sequence[Score], fisher: Floats) -> Floats:
     That is $\phi V - F$ with the summed variance V of the circuits, and the factor
     $\phi \geq 1$ by which their gradients, in the metric of the posterior, scatter more than V:
     circuits repeat each other's errors where the model is wrong in the same way. The fit has made
-    every gradient smaller by its own part, which the expectation takes into account.
+    every gradient smaller by its own part, which the expectation takes into account; where it leaves
+    hardly any, the factor stays near 1.
 
     Args:
         scores: Of all circuits.
@@ -157,7 +159,7 @@ def beyond(scores: Sequence[Score], fisher: Floats) -> Floats:
         found += float(s.gradient @ own @ s.gradient)
         expected += float(np.trace(own @ s.variance) - 2 * np.trace(part @ own @ s.variance))
         expected += float(np.trace(part @ shared @ s.information))
-    factor = max(1.0, found / expected) if expected > 0 else 1.0
+    factor = max(1.0, (found + FEW) / (expected + FEW))
     return np.asarray(factor * total - fisher)
 
 

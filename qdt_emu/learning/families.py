@@ -131,6 +131,20 @@ def _rates(device: Device, used: Mapping[str, set[int]], name: str, width: Width
     ]
 
 
+def _leakage(device: Device, used: Mapping[str, set[int]], _: str, width: Width) -> list[Family]:
+    groups: dict[tuple[str, tuple[int, ...]], list[int]] = {}
+    for flat in sorted(used.get("leakage", ())):
+        gate = device.instructions[flat // 2]
+        if flat % 2 == 0 and len(gate.qubits) == 2:
+            where = gate.qubits if turned(device, flat // 2) is None else tuple(sorted(gate.qubits))
+            groups.setdefault((gate.name, where), []).append(flat)
+    places = [
+        (f"leakage of {name} on {', '.join(map(str, where))}", at)
+        for (name, where), at in groups.items()
+    ]
+    return _family("leakage", "log", places, np.array(device.parameters.leakage, float), width)
+
+
 def _columns(
     device: Device, used: Mapping[str, set[int]], leaf: str, size: int
 ) -> dict[tuple[str, tuple[int, ...], int], list[int]]:
@@ -199,6 +213,7 @@ KINDS: Mapping[str, Kind] = {
     "over_rotation_2q": _gates("over_rotation", "linear"),
     "phase_1q": _phase,
     "phase_2q": _phase,
+    "leakage": _leakage,
     "pauli_rates_1q": _rates,
     "pauli_rates_2q": _rates,
 }

@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 ROUNDS = 8  # of estimating how much the data scatter more than shots do
+FIRST = 0.1  # of the calibration's scatter in the first round: most of it is to be learned
 SETTLED = 0.8  # of the last estimate: above it another round would change little
 ITERATIONS = 15
 TOLERANCE = 0.05  # nats that another step would gain,
@@ -86,7 +87,7 @@ def fit(
             found = scatter(model, terms, work.z, work.fisher)
             if work.round > 1 and found >= SETTLED * work.scatter:
                 break
-            work.weigh(found)
+            work.weigh(found * (1.0 if work.round else FIRST))
             work.expand()
             work.kick()
             for _ in range(iterations):

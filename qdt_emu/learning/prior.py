@@ -12,10 +12,11 @@ from qdt_emu.device.device import SYMMETRIC, VIRTUAL
 from qdt_emu.device.what_if import TURNED
 from qdt_emu.errors import InputError
 from qdt_emu.learning.families import KINDS, LEAST_DEPOLARIZING, turned
-from qdt_emu.learning.model import Model, Width
+from qdt_emu.learning.model import Floats, Model, Width
 from qdt_emu.noise.readout import divide_out_preparation
 
 PRESENT = 1e-6  # Hz: a ZZ rate that is learned from nothing must be there when circuits are lowered
+LEAKAGE = 2e-4  # of a two-qubit gate, and of each of its qubits
 POPULATION = 0.6  # of the published P(read 1 | 0), learned on ibm_cairo in April 2022
 MOST_DEPOLARIZING = 0.9
 
@@ -39,6 +40,7 @@ WIDTHS: Mapping[str, Width] = {
     "pauli_rates_1q": Width(0.7, 1.0),
     "pauli_rates_2q": Width(0.7, 1.0),
     "readout_relaxation": Width(1.0, 0.5),
+    "leakage": Width(1.0, 1.0),
 }
 """Default prior widths: e-folds for factors and odds, Hz for `zz` and `offset`, rad for angles.
 
@@ -47,13 +49,17 @@ T1 and T2 of transmons wander by 20-30 % within a day (Burnett et al., npj Quant
 the angles add at most a few 1e-4 to the infidelity of a gate. How much faster a qubit relaxes
 while it is read is known to no more than a factor of e: it depends on the power of the readout.
 Which Paulis make up the rest of a gate's error is not published: all of them equally likely, within
-a factor of e each.
+a factor of e each. Two-qubit gates of transmons leak 1e-4 to 1e-3 (Wood and Gambetta,
+arXiv:1704.03081; Chen et al., PRL 116, 020501, 2016).
 """
 
 DEFAULT = (
     *("t1", "dephasing", "depolarizing_1q", "depolarizing_2q", "crosstalk", "assignment"),
-    *("zz", "offset", "stark", "context", "over_rotation_1q", "over_rotation_2q", "phase_2q"),
+    *("excited", "zz", "offset", "stark", "context"),
+    *("over_rotation_1q", "over_rotation_2q", "phase_2q"),
 )
+DETAILED = tuple(kind.replace("depolarizing", "pauli_rates") for kind in DEFAULT)
+"""For some hundred circuits: what makes up the error of gates, Pauli by Pauli."""
 
 
 def learnable(device: Device, learn: Iterable[str] = DEFAULT) -> Device:
@@ -94,9 +100,21 @@ def learnable(device: Device, learn: Iterable[str] = DEFAULT) -> Device:
         changes["readout_relaxation"] = np.ones(device.n_qubits)
     if "zz" in names:
         changes["zz"] = np.where(np.asarray(p.zz) == 0, PRESENT, p.zz)
+    if "leakage" in names and p.leakage is None:
+        changes["leakage"] = _leakage(device)
     out = device.with_parameters(replace(p, **changes))
     sizes = [k for k in (1, 2) if f"pauli_rates_{k}q" in names]
     return _with_rates(out, sizes) if sizes else out
+
+
+def _leakage(device: Device) -> Floats:
+    """Return (leakage, seepage) of each instruction: two-qubit gates leak, |2> decays like 2 / T1."""
+    out = np.zeros((len(device.instructions), 2))
+    for row, gate in enumerate(device.instructions):
+        if len(gate.qubits) == 2:
+            rate = np.mean(2 / np.asarray(device.parameters.t1)[list(gate.qubits)])
+            out[row] = LEAKAGE, -np.expm1(-gate.duration * rate)
+    return out
 
 
 def _with_population(device: Device) -> Device:
@@ -173,6 +191,7 @@ def uses(recipe: Recipe) -> dict[str, set[int]]:
         "depolarizing": {int(r) for rows in recipe.pauli for r in rows[:, 0]},
         "assignment": {2 * int(q) + b for q in recipe.confusion for b in (0, 1)},
         "reset_excitation": set(recipe.reset.tolist()),
+        "leakage": {2 * int(row) + k for row in recipe.leakage for k in (0, 1)},
         "crosstalk": {0} if recipe.pauli[1][:, 1].any() else set(),
         "pauli_rates": {
             15 * int(r) + c
@@ -209,6 +228,9 @@ def _completed(device: Device, used: Mapping[str, set[int]]) -> dict[str, set[in
             out[leaf] |= {other} if (other := turned(device, row)) is not None else set()
             if leaf == "depolarizing" and len(device.instructions[row].qubits) == 1:
                 out[leaf] |= pulses.get(device.instructions[row].qubits[0], set())
+    for flat in used.get("leakage", ()):
+        if (other := turned(device, flat // 2)) is not None:
+            out["leakage"].add(2 * other + flat % 2)
     for leaf, columns in TURNED.items():
         for flat in used.get(leaf, ()):
             row, column = divmod(flat, len(columns))

@@ -242,3 +242,49 @@ def test_bad_data_are_refused_by_name(arguments, message):
 def test_a_twin_without_counts_says_how_to_learn():
     with pytest.raises(InputError, match="Use `fit` first"):
         Twin.load(line()).predict(random_circuit(1))
+
+
+def test_leakage_comes_back_within_its_width():
+    """Counts of trajectories with leakage, learned by the exact engine; false alarms 1e-6."""
+    pair, rates = ("cz", (0, 1)), (0.01, 0.04)
+    start = what_if(line(2), leakage={pair: (2e-4, 0.04)})
+    truth = Twin.load(what_if(line(2), leakage={pair: rates}))
+    data = []
+    for k in range(4):
+        circuit = QuantumCircuit(2, 2)
+        circuit.metadata = {PHYSICAL: True}
+        for q in range(2):
+            if k >> q & 1:
+                circuit.x(q)
+        for _ in range(12):
+            circuit.cz(0, 1)
+        circuit.measure([0, 1], [0, 1])
+        data.append((circuit, truth.run(circuit, shots=20_000, seed=k).counts))
+    (found,) = Twin.load(start).fit(data, learn=["leakage"]).posterior.learned
+    assert found.label == "leakage of cz on 0, 1" and found.identified
+    width = np.log(found.high / found.low) / 2
+    assert abs(np.log(found.value / rates[0])) < 4.9 * width
+    assert width < 0.1
+
+
+def test_the_same_error_under_two_names_is_refused():
+    with pytest.raises(InputError, match=r"one of 'depolarizing_2q' and 'pauli_rates_2q'"):
+        learnable(line(), ("depolarizing_2q", "pauli_rates_2q"))
+
+
+def test_rates_of_paulis_start_as_the_calibrated_depolarising_error():
+    start, learn = line(), ("pauli_rates_1q", "pauli_rates_2q")
+    device = learnable(start, learn)
+    before, after = (Twin.load(d).compile(random_circuit(1)).bind().values for d in (start, device))
+    np.testing.assert_allclose(after.pauli2, before.pauli2, atol=1e-12)
+    np.testing.assert_allclose(after.pauli1, before.pauli1, atol=1e-12)
+    again = learnable(device, learn).parameters
+    np.testing.assert_array_equal(again.pauli_rates, device.parameters.pauli_rates)
+
+
+def test_part_of_what_is_read_of_zero_becomes_population():
+    device = learnable(line(), ("excited",))
+    p, published = device.parameters, np.asarray(line().parameters.assignment)
+    assert (np.asarray(p.excited) > 0).all()
+    up = p.excited * (1 - p.assignment[:, 1]) + (1 - p.excited) * p.assignment[:, 0]
+    np.testing.assert_allclose(up, published[:, 0], atol=1e-12)
