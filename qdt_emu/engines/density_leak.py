@@ -31,8 +31,8 @@ def leaks(structure: Structure, values: Values) -> bool:
 def leaky_probabilities(structure: Structure, values: Values) -> Floats:
     """Return the exact distribution of the records, shape (2**n_clbits,); bit c is clbit c.
 
-    A leaked qubit reads 1; gates do nothing to it, and its partner in a two-qubit gate gets a random
-    Z. A qubit that comes back is in |0> or |1> with equal chances.
+    A leaked qubit reads 1; gates do nothing to it, and its partner in a two-qubit gate gets a
+    random Z. A qubit that comes back is in |0> or |1> with equal chances.
 
     Error:
         Rounding, about 1e-14.
@@ -45,7 +45,7 @@ def leaky_probabilities(structure: Structure, values: Values) -> Floats:
             with correlated readout.
     """
     _refuse(structure, values)
-    work = _Work(structure, values)
+    work = _Work(values)
     for op in structure.operations:
         work.do(op)
     return work.records(structure.n_clbits)
@@ -71,7 +71,7 @@ def _refuse(structure: Structure, values: Values) -> None:
 class _Work:
     """The state: axes of the qubits, then one axis per bit that has been written."""
 
-    def __init__(self, structure: Structure, values: Values) -> None:
+    def __init__(self, values: Values) -> None:
         self.values, self.bits = values, list[int]()
         self.leakage = np.asarray(values.leakage)
         self.unitary = [tables.unitary(np, u) for u in (values.unitaries1, values.unitaries2)]

@@ -130,8 +130,8 @@ def beyond(scores: Sequence[Score], fisher: Floats) -> Floats:
     That is $\phi V - F$ with the summed variance V of the circuits, and the factor
     $\phi \geq 1$ by which their gradients, in the metric of the posterior, scatter more than V:
     circuits repeat each other's errors where the model is wrong in the same way. The fit has made
-    every gradient smaller by its own part, which the expectation takes into account; where it leaves
-    hardly any, the factor stays near 1.
+    every gradient smaller by its own part, which the expectation takes into account; where it
+    leaves hardly any, the factor stays near 1.
 
     Args:
         scores: Of all circuits.

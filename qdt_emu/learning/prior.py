@@ -108,7 +108,7 @@ def learnable(device: Device, learn: Iterable[str] = DEFAULT) -> Device:
 
 
 def _leakage(device: Device) -> Floats:
-    """Return (leakage, seepage) of each instruction: two-qubit gates leak, |2> decays like 2 / T1."""
+    """Return (leakage, seepage) of each instruction: two-qubit gates leak, |2> lives T1 / 2."""
     out = np.zeros((len(device.instructions), 2))
     for row, gate in enumerate(device.instructions):
         if len(gate.qubits) == 2:

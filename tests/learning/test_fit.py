@@ -261,7 +261,8 @@ def test_leakage_comes_back_within_its_width():
         circuit.measure([0, 1], [0, 1])
         data.append((circuit, truth.run(circuit, shots=20_000, seed=k).counts))
     (found,) = Twin.load(start).fit(data, learn=["leakage"]).posterior.learned
-    assert found.label == "leakage of cz on 0, 1" and found.identified
+    assert found.label == "leakage of cz on 0, 1"
+    assert found.identified
     width = np.log(found.high / found.low) / 2
     assert abs(np.log(found.value / rates[0])) < 4.9 * width
     assert width < 0.1
