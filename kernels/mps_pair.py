@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from qdt_emu.kernels.mps import Chain, Matrix, adjoint, merged, move, put, site
+from qdt_emu.kernels.mps import Chain, Matrix, adjoint, merged, move, norm, put, site
 from qdt_emu.kernels.mps_cut import ROUNDING, factors, near
 from qdt_emu.kernels.randomness import Index
 
@@ -23,6 +23,8 @@ WEAK, WEAKER = 0.1, 0.003
 
 For RZZ of .3 and .1 rad: the discarded weight is then at most 0.5 % and 3 % above the optimum.
 """
+UNITARY = 0.5
+"""Least determinant, that of a unitary being 1, of a factor that does not narrow a subspace."""
 TRUST = 4
 """A bond that was found full may grow by this factor before it is looked at again."""
 
@@ -139,6 +141,12 @@ def spread_right(chain: Chain, k: Index, y: Any, rank: Index) -> Any:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def turns(m: Any) -> bool:
+    """Return whether a matrix, shape (2, 2), is nearly a multiple of a unitary."""
+    return bool(2.0 * abs(m[0, 0] * m[1, 1] - m[0, 1] * m[1, 0]) > UNITARY * norm(m))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def turned(chain: Chain, k: Index, m: Any) -> Any:
     """Return a matrix, shape (2, 2), applied to a site, shape (left, 2 * right)."""
     right = chain.bond[k + 1]
@@ -170,7 +178,7 @@ def apply_two(
     inner, middle = rank * chain.bond[k + 1], chain.bond[k + 1]
     most = min(chain.limit[k + 1], 2 * min(left, right))
     weak = entangling < (WEAK if middle == most else WEAKER) and rank > 1
-    if weak and not grown(chain, k + 1):
+    if weak and turns(x[0]) and turns(y[0]) and not grown(chain, k + 1):
         theta = transformed(merged(chain, k), t, swapped, left, right)
         if rightwards:
             start = turned(chain, k + 1, y[0])

@@ -13,6 +13,7 @@ from qdt_emu.engines.statevector_blocks import Block, gather
 from qdt_emu.engines.unravel import Program, flat, parted
 
 Sites = tuple[int, int, int]
+Growth = tuple[float, float, float, float]
 
 LARGEST = 40  # log2 of bonds, to keep bounds finite
 TRAJECTORY, STEP = 4e-4, 3e-5  # s
@@ -33,8 +34,9 @@ class Compiled:
         route: Blocks and swaps; blocks numbered as in `program`.
         sites: Where each step acts, see `placed`.
         limit: Most Schmidt coefficients at each bond, the ends included, shape (n + 1,).
-        likely: log2 of the bonds (left, middle, right) before each step, if every two-qubit
-            unitary has rank 2; of each bond in turn for a step from afar.
+        likely: log2 of the bonds (left, middle, right) before each step, and by how much it makes
+            the middle one grow, if every two-qubit unitary has rank 2; of each bond in turn for a
+            step from afar.
         crowded: Share of the steps on two sites that meet a bond as large as asked for.
         exact: Whether no bond can become larger than asked for.
         trusting: Whether idle phases must be diagonal.
@@ -47,7 +49,7 @@ class Compiled:
     route: Route
     sites: tuple[Sites, ...]
     limit: tuple[int, ...]
-    likely: tuple[tuple[float, float, float], ...]
+    likely: tuple[Growth, ...]
     crowded: float
     exact: bool
     trusting: bool
@@ -87,7 +89,7 @@ def compile_chain(
     _, likely = growth(ordered, sites, n=n, ranks=(NATIVE, idle), most=np.log2(max_bond))
     limit = tuple(min(max_bond, 1 << min(LARGEST, m)) for m in most)
     full = np.log2(max_bond)
-    pairs = [middle >= full - 1e-9 for _, middle, right in likely if right >= 0]
+    pairs = [middle >= full - 1e-9 for _, middle, right, _ in likely if right >= 0]
     crowded = sum(pairs) / max(1, len(pairs))
     exact = max(most) <= full
     return Compiled(
@@ -136,8 +138,8 @@ def growth(
     n: int,
     ranks: tuple[float, dict[int, float]],
     most: float = LARGEST,
-) -> tuple[list[int], tuple[tuple[float, float, float], ...]]:
-    """Return log2 of the largest dimension of each bond, and of the bonds before each step.
+) -> tuple[list[int], tuple[Growth, ...]]:
+    """Return log2 of the largest dimension of each bond, and what each step meets and adds.
 
     Args:
         blocks: In order of execution.
@@ -151,13 +153,13 @@ def growth(
     seen = []
     for block, a, b in sites:
         if b < 0:
-            seen.append((bond[a], bond[a + 1], -1.0))
+            seen.append((bond[a], bond[a + 1], -1.0, 0.0))
             continue
         gates = () if block < 0 else blocks[block].items
         pairs = (i.slot for i in gates if i.kind == Kind.UNITARY and len(i.qubits) == 2)
         grows = 2.0 if block < 0 else min(2.0, sum(ranks[1].get(s, ranks[0]) for s in pairs))
         for k in range(min(a, b), max(a, b)):
-            seen.append((bond[k], bond[k + 1], bond[k + 2]))
+            seen.append((bond[k], bond[k + 1], bond[k + 2], grows))
             around = min(bond[k] + 1, bond[k + 2] + 1) if abs(a - b) == 1 else most
             bond[k + 1] = min(around, k + 1, n - k - 1, most, bond[k + 1] + grows)
             peak[k + 1] = max(peak[k + 1], bond[k + 1])
@@ -170,18 +172,26 @@ def cost(compiled: Compiled, paulis: int) -> float:
     Error:
         A factor of 2 on the machine of the constants, where no work is shared and no bond small.
     """
-    bonds = 2.0 ** np.array(compiled.likely, float).reshape(-1, 3)
-    pair = bonds[:, 2] > 0.6
-    left, middle, right = bonds[pair].T
-    flops = 32 * left * right * (2 * middle + 4) + 200 * np.minimum(left, right) ** 3
-    seconds = TRAJECTORY + STEP * len(bonds) + FLOP * float(flops.sum())
+    likely = np.array(compiled.likely, float).reshape(-1, 4)
+    pair = likely[:, 2] >= 0
+    left, middle, right = 2.0 ** likely[pair, :3].T
+    weak = likely[:, 3] < NATIVE
+    flops = 32 * left * right * (2 * middle + 4)
+    flops += 200 * np.where(weak[pair], 0.0, np.minimum(left, right) ** 3)
+    seconds = TRAJECTORY + STEP * float(np.where(weak, 0.5, 1.0).sum()) + FLOP * float(flops.sum())
     most = np.minimum(np.array(compiled.limit, float), 2 * middle.max(initial=1.0))
     sweep = float((most[:-1] ** 2 * most[1:]).sum())
     return seconds + FLOP * sweep * (40 + 3 * paulis)
 
 
 def room_bytes(compiled: Compiled, dtype: Any) -> int:
-    """Return the bytes of one thread: two states and the largest product of two sites, thrice."""
+    """Return the bytes of one thread.
+
+    Two states, the largest product of two sites, six times, and a matrix for each bond that a step
+    from afar crosses.
+    """
     bonds = np.array(compiled.limit, np.int64)
     size = 2 * 2 * int(bonds[:-1] @ bonds[1:]) + 6 * 4 * int(bonds.max(initial=1)) ** 2
+    if any(abs(a - b) > 1 for _, a, b in compiled.sites if b >= 0):
+        size += int(bonds @ bonds)
     return int(size * np.dtype(dtype).itemsize)

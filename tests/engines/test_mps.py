@@ -244,6 +244,18 @@ def test_a_weak_coupler_across_the_line_costs_no_accuracy():
     assert fidelity[1] > fidelity[0] - 2 * np.sin(0.005) ** 2
 
 
+@pytest.mark.parametrize("unravelling", ["events", "low_entanglement"])
+def test_no_trajectory_is_cut_where_there_is_room(unravelling):
+    noisy = workload(12, 6, p2=0.05)
+    relax = tuple(op(Kind.RELAXATION, q) for q in range(12))
+    s, cut = noisy.structure, len(noisy.structure.operations) // 2
+    operations = s.operations[:cut] + relax + s.operations[cut:]
+    values = replace(noisy.values, relaxation=np.array([[0.5, 0.6, 0.1]]))
+    noisy = NoisyCircuit(replace(s, operations=operations), values)
+    records = run(noisy, 60, 2, MPS(cutoff=1e-12, unravelling=unravelling))
+    assert records.details["mps worst fidelity"] > 1 - 1e-9
+
+
 def test_the_seed_fixes_the_records_on_any_number_of_threads(monkeypatch):
     noisy = random_circuit(0, n=4, steps=40)
     one = run(noisy, 1500, 7, MPS(threads=1)).bits

@@ -25,6 +25,7 @@ from qdt_emu.kernels.mps_pair import (
     spread_right,
     transformed,
     turned,
+    turns,
 )
 from qdt_emu.kernels.mps_run import choose
 from qdt_emu.kernels.randomness import shot_keys
@@ -186,6 +187,33 @@ def test_near_is_nearly_the_best_for_weak_gates(function, rightwards, angle):
     np.testing.assert_allclose(isometry, np.eye(most), atol=1e-12)
     kept = a @ b
     assert abs(np.vdot(kept, theta)) ** 2 == pytest.approx(1 - discarded, abs=1e-12)
+
+
+@both(turns)
+def test_turns_tells_rotations_from_projections(function):
+    rng = np.random.default_rng(2)
+    u = random_unitary(rng, 2)
+    for singular, expected in ((0.0, False), (0.2, False), (0.7, True), (1.0, True)):
+        assert function(3 * u @ np.diag([1, singular]) @ random_unitary(rng, 2)) == expected
+
+
+@pytest.mark.parametrize("rightwards", [False, True])
+@pytest.mark.parametrize("first", [0, 1])
+def test_an_operator_near_a_product_with_a_jump_loses_nothing(rightwards, first):
+    # As the diagonal operator of a relaxation event behind ECR: the larger term narrows the old
+    # subspace to the half in which the smaller one has nothing.
+    n, jump = 6, np.array([[0, 1], [0, 0]], complex)
+    gate = np.kron(np.eye(2), jump) + 0.01 * np.kron(SWAP[1:3, 1:3], jump.T)
+    gate = SWAP @ gate @ SWAP if first else gate
+    for k in range(n - 1):
+        chain = random_chain(n, 60, k)
+        psi = embed(gate, (k, k + 1), n) @ dense(chain)
+        psi /= np.linalg.norm(psi)
+        chain.account[:] = 0
+        apply_two(chain, k, gate, False, rightwards, 1e-14)
+        assert abs(np.vdot(dense(chain), psi)) ** 2 > 1 - 1e-11
+        assert chain.account[LOG_FIDELITY] > -1e-11
+        assert residual(chain) < 1e-12
 
 
 @pytest.mark.parametrize("rightwards", [False, True])
