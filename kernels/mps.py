@@ -136,24 +136,27 @@ def reduced_one(chain: Chain, k: Index, rho: Matrix) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def reduced_two(chain: Chain, k: Index, swapped: bool, rho: Matrix) -> None:
+def reduced_two(chain: Chain, k: Index, swapped: bool, rho: Matrix) -> Any:
     """Fill `rho`, shape (4, 4), with the density matrix of sites k and k + 1.
 
-    `swapped` means that the pair's first qubit is on the right.
+    `swapped` means that the pair's first qubit is on the right. Returns the product of the sites.
     """
     if chain.centre[0] != k + 1:
         move(chain, k)
     left, right = chain.bond[k], chain.bond[k + 2]
-    theta = merged(chain, k).reshape((left, 4, right))
+    product = merged(chain, k)
+    theta = product.reshape((left, 4, right))
     rows = np.empty((4, left * right), theta.dtype)
     for s in range(4):
         row = ((s & 1) << 1 | s >> 1) if swapped else s
         for i in range(left):
-            rows[row, i * right : (i + 1) * right] = theta[i, s]
+            for j in range(right):
+                rows[row, i * right + j] = theta[i, s, j]
     gram = np.dot(rows, adjoint(rows))
     for i in range(4):
         for j in range(4):
             rho[i, j] = gram[i, j]
+    return product
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -172,14 +172,34 @@ def apply_two(
     """
     if chain.centre[0] != k + 1:
         move(chain, k)
+    apply_known(chain, k, np.empty((0, 0), chain.data.dtype), t, swapped, rightwards, cutoff)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def apply_known(
+    chain: Chain,
+    k: Index,
+    theta: Any,
+    t: Matrix,
+    swapped: bool,
+    rightwards: bool,
+    cutoff: float,
+) -> None:
+    """Apply T as `apply_two` does, with the centre on k or k + 1.
+
+    `theta` is the product of the two sites, of `merged`, or empty where it is not known.
+    """
     left, right = chain.bond[k], chain.bond[k + 2]
     x, y = np.empty((4, 2, 2), np.complex128), np.empty((4, 2, 2), np.complex128)
     rank, entangling = schmidt(t, swapped, x, y)
     inner, middle = rank * chain.bond[k + 1], chain.bond[k + 1]
     most = min(chain.limit[k + 1], 2 * min(left, right))
     weak = entangling < (WEAK if middle == most else WEAKER) and rank > 1
-    if weak and turns(x[0]) and turns(y[0]) and not grown(chain, k + 1):
-        theta = transformed(merged(chain, k), t, swapped, left, right)
+    weak = weak and turns(x[0]) and turns(y[0]) and not grown(chain, k + 1)
+    if len(theta) == 0 and (weak or inner >= 2 * min(left, right)):
+        theta = merged(chain, k)
+    if weak:
+        theta = transformed(theta, t, swapped, left, right)
         if rightwards:
             start = turned(chain, k + 1, y[0])
         else:
@@ -204,7 +224,7 @@ def apply_two(
             a, b = np.dot(np.ascontiguousarray(q), u), np.dot(v, adjoint(o))
             _settle(chain, k, u.shape[1], inner, discarded)
     else:
-        theta = transformed(merged(chain, k), t, swapped, left, right)
+        theta = transformed(theta, t, swapped, left, right)
         a, b, discarded = factors(theta, chain.limit[k + 1], rightwards, cutoff)
         _settle(chain, k, a.shape[1], 2 * min(left, right), discarded)
     chain.bond[k + 1] = a.shape[1]

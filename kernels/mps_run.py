@@ -12,7 +12,7 @@ from qdt_emu.kernels.mps import (
     reduced_two,
 )
 from qdt_emu.kernels.mps_far import apply_far
-from qdt_emu.kernels.mps_pair import apply_two
+from qdt_emu.kernels.mps_pair import apply_known, apply_two
 from qdt_emu.kernels.randomness import Index, uniform
 from qdt_emu.kernels.trajectory import (
     LEAK,
@@ -224,10 +224,11 @@ def advance(circuit: Circuit, shot: Shot, chain: Chain, first: Index, last: Inde
     rho, t = np.zeros((4, 4), np.complex128), np.zeros((4, 4), np.complex128)
     swap = np.zeros((4, 4), np.complex128)
     swap[0, 0] = swap[1, 2] = swap[2, 1] = swap[3, 3] = 1.0
+    nothing = np.empty((0, 0), chain.data.dtype)
     for s in range(first, last):
         block, k, right = steps.block[s], steps.site[s], steps.right[s]
         swapped, rightwards = steps.swapped[s] == 1, steps.rightwards[s] == 1
-        alone = right < 0
+        alone, theta = right < 0, nothing
         if block < 0 or _quiet(blocks, shot, block):
             source = swap if block < 0 else numbers.prefix[block]
             for i in range(4):
@@ -238,13 +239,15 @@ def advance(circuit: Circuit, shot: Shot, chain: Chain, first: Index, last: Inde
                 if alone:
                     reduced_one(chain, k, rho)
                 else:
-                    reduced_two(chain, k, swapped, rho)
+                    theta = reduced_two(chain, k, swapped, rho)
             compose(blocks, numbers, circuit.members, shot, block, rho, t)
         if alone:
             apply_one(chain, k, t)
         elif right > k + 1:
             first, second = (right, k) if swapped else (k, right)
             apply_far(chain, first, second, t, circuit.cutoff)
+        elif len(theta):
+            apply_known(chain, k, theta, t, swapped, rightwards, circuit.cutoff)
         else:
             apply_two(chain, k, t, swapped, rightwards, circuit.cutoff)
 

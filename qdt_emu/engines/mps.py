@@ -49,7 +49,8 @@ class MPS:
 
     Every trajectory applies the exact channels: branches are drawn with their probabilities in the
     state, which the orthogonality centre gives. What is cut are Schmidt coefficients, and the
-    discarded weight is known.
+    discarded weight is known. Gates between qubits that stand apart on the chain bring them
+    together by swaps; idle ZZ between them acts in one sweep without any.
 
     Attributes:
         max_bond: Most Schmidt coefficients kept at a cut.

@@ -15,6 +15,7 @@ import numpy as np
 from qdt_emu.circuit import Kind, Operation, Structure, Values
 
 Pair = tuple[int, int]
+Gain = tuple[int, int]
 
 
 def is_phase(op: Operation) -> bool:
@@ -40,7 +41,8 @@ def joined(operations: Sequence[Operation]) -> list[Operation]:
     """Return the same operations in an order in which runs on one pair of qubits are long.
 
     Phases next to each other are exchanged and nothing else, so that the circuit is the same. Of
-    the pairs that may come next, the one that can go on longest is taken.
+    the pairs that may come next, the one is taken whose block would hold most operations on both
+    qubits, and then most on one.
 
     Cost:
         About 30 us per operation, in Python.
@@ -95,7 +97,7 @@ class _Joiner:
         self.open: dict[int, int] = {}  # number of the open block of each qubit
         self.possible: list[int] = []  # fit into an open block: a heap
         self.closed: dict[Pair, list[int]] = {}  # could start a block
-        self.gains: dict[Pair, int] = {}
+        self.gains: dict[Pair, Gain] = {}
         self.out: list[Operation] = []
         for k, count in enumerate(self.waiting):
             if count == 0:
@@ -136,22 +138,22 @@ class _Joiner:
         for pair in [p for p in self.gains if not touched.isdisjoint(p)]:
             del self.gains[pair]
 
-    def _gain(self, pair: Pair) -> int:
-        """Return how many operations on both qubits a block would take in if it began now."""
+    def _gain(self, pair: Pair) -> Gain:
+        """Return how many operations on two qubits and on one a block would hold, begun now."""
         if pair not in self.gains:
             self.gains[pair] = self._run_of(pair)
         return self.gains[pair]
 
-    def _run_of(self, pair: Pair) -> int:
+    def _run_of(self, pair: Pair) -> Gain:
         left: dict[int, int] = {}
         ready = list(self.closed[pair])
-        count = 0
+        counts = [0, 0]
         while ready:
             k = ready.pop()
-            count += len(self.operations[k].qubits) == 2
+            counts[2 - len(self.operations[k].qubits)] += 1
             for later in self.after[k]:
                 if set(self.operations[later].qubits) <= set(pair):
                     left[later] = left.get(later, self.waiting[later]) - 1
                     if left[later] == 0:
                         ready.append(later)
-        return count
+        return counts[0], counts[1]

@@ -19,6 +19,7 @@ from qdt_emu.kernels.mps_pair import (
     ANGLE,
     LOG_FIDELITY,
     ROOTS,
+    apply_known,
     apply_two,
     schmidt,
     spread_left,
@@ -96,6 +97,20 @@ def test_two_site_matrices_act_as_on_the_dense_state(swapped, rightwards, native
         np.testing.assert_allclose(dense(chain), full @ psi, atol=1e-7)
         assert residual(chain) < 1e-12
         assert chain.centre[0] == k + rightwards
+
+
+@pytest.mark.parametrize("angle", [0.01, 1.0])
+def test_a_known_product_of_sites_gives_the_same_state(angle):
+    rng = np.random.default_rng(7)
+    rzz = np.diag(np.exp(-0.5j * angle * np.array([1, -1, -1, 1])))
+    t = np.kron(random_unitary(rng, 2), random_unitary(rng, 2)) @ rzz
+    for k in range(5):
+        one, other, rho = random_chain(6, 30, k), random_chain(6, 30, k), np.zeros((4, 4), complex)
+        theta = reduced_two(one, k, False, rho)
+        apply_known(one, k, theta, t, False, True, 0.0)
+        apply_two(other, k, t, False, True, 0.0)
+        np.testing.assert_allclose(dense(one), dense(other), atol=1e-13)
+        assert one.centre[0] == other.centre[0]
 
 
 def test_truncation_discards_the_smallest_coefficients_and_counts_them():
