@@ -174,11 +174,11 @@ def near(
     total, kept = norm(theta), norm(rest)
     enough = max(cutoff, ROUNDING) * total
     if total - kept > enough and isometry.shape[1] < most:
-        missing = one - np.dot(isometry, rest)
+        missing = plus(one, np.dot(isometry, rest), -1.0)
         gram = np.dot(missing, adjoint(missing))
         more = beyond(gram, isometry, most - isometry.shape[1], enough)
         added = np.dot(adjoint(more), one)
-        isometry, rest = np.hstack((isometry, more)), np.vstack((rest, added))
+        isometry, rest = beside(isometry, more), below(rest, added)
         kept += norm(added)
     scale = 1.0 / np.sqrt(kept)
     for i in range(rest.shape[0]):
@@ -202,10 +202,46 @@ def beyond(gram: Any, isometry: Any, most: Index, enough: float) -> Any:
     """
     found, _ = eliminated(gram, min(most, len(gram) - isometry.shape[1]), enough)
     for k in range(len(found)):  # they may be tiny
-        found[k] *= gram.dtype.type(1.0 / np.sqrt(norm(found[k : k + 1])))
+        scale = gram.dtype.type(1.0 / np.sqrt(norm(found[k : k + 1])))
+        for i in range(found.shape[1]):
+            found[k, i] *= scale
     span = np.ascontiguousarray(found.T)
     if len(found) == 0:
         return span
     # M is small, so that its rounding is not: orthogonal once more.
-    span -= np.dot(isometry, np.dot(adjoint(isometry), span))
+    span = plus(span, np.dot(isometry, np.dot(adjoint(isometry), span)), -1.0)
     return np.ascontiguousarray(np.linalg.qr(span)[0])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def beside(a: Any, b: Any) -> Any:
+    """Return the columns of two matrices."""
+    out = np.empty((a.shape[0], a.shape[1] + b.shape[1]), a.dtype)
+    for i in range(a.shape[0]):
+        for j in range(a.shape[1]):
+            out[i, j] = a[i, j]
+        for j in range(b.shape[1]):
+            out[i, a.shape[1] + j] = b[i, j]
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def below(a: Any, b: Any) -> Any:
+    """Return the rows of two matrices."""
+    out = np.empty((a.shape[0] + b.shape[0], a.shape[1]), a.dtype)
+    for j in range(a.shape[1]):
+        for i in range(a.shape[0]):
+            out[i, j] = a[i, j]
+        for i in range(b.shape[0]):
+            out[a.shape[0] + i, j] = b[i, j]
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def plus(a: Any, b: Any, factor: complex) -> Any:
+    """Return a + factor * b; array expressions take Numba a second each to compile."""
+    out, scale = np.empty(a.shape, a.dtype), a.dtype.type(factor)
+    for i in range(a.shape[0]):
+        for j in range(a.shape[1]):
+            out[i, j] = a[i, j] + scale * b[i, j]
+    return out

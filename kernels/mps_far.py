@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from qdt_emu.kernels.mps import Chain, Matrix, adjoint, move, norm, put, site
-from qdt_emu.kernels.mps_cut import ROUNDING, beyond, dominant
+from qdt_emu.kernels.mps_cut import ROUNDING, beside, beyond, dominant, plus
 from qdt_emu.kernels.mps_pair import WEAKER, grown, note
 from qdt_emu.kernels.randomness import Index
 
@@ -38,11 +38,41 @@ def apply_far(chain: Chain, a: Index, b: Index, t: Matrix, cutoff: float) -> Non
         About 16 * bond**3 complex multiply-adds per site from a to b.
     """
     theta = _local(chain, a, b, t)
-    if np.sin(theta) ** 2 > ROUNDING:
-        here = chain.centre[0]
-        start, end = (a, b) if abs(here - a) <= abs(here - b) else (b, a)
-        move(chain, start)
-        _sweep(chain, start, end, theta, cutoff)
+    if np.sin(theta) ** 2 <= ROUNDING:
+        return
+    here = chain.centre[0]
+    start, end = (a, b) if abs(here - a) <= abs(here - b) else (b, a)
+    move(chain, start)
+    rightwards = bool(end > start)
+    step, count = (1, end - start) if rightwards else (-1, start - end)
+    offset = np.zeros(count + 1, np.int64)
+    environments = _environments(chain, start, end, offset)
+    tensor = facing(chain, start, rightwards)
+    still = _diagonal(tensor, np.cos(theta), np.cos(theta))
+    turned = _diagonal(tensor, -1j * np.sin(theta), 1j * np.sin(theta))
+    total = norm(tensor)
+    strong = np.sin(2.0 * theta) ** 2 > 2.0 * WEAKER
+    for p in range(count):
+        k = start + step * p
+        near, far = still.shape[0], still.shape[1] // 2
+        environment = environments[offset[p] : offset[p + 1]].reshape((far, far))
+        still, turned = still.reshape((2 * near, far)), turned.reshape((2 * near, far))
+        bond = k + 1 if rightwards else k
+        most, look = min(chain.limit[bond], 2 * near), strong or grown(chain, bond)
+        isometry = _isometry(still, turned, environment, most, look, cutoff)
+        if look:
+            chain.seen[bond] = isometry.shape[1]
+        following = facing(chain, k + step, rightwards)  # read before the bond between changes
+        _put_facing(chain, k, isometry.reshape((near, 2 * isometry.shape[1])), rightwards)
+        back = adjoint(isometry)
+        still = np.dot(np.dot(back, still), following)
+        turned = np.dot(np.dot(back, turned), following)
+    tensor = plus(still, _diagonal(turned, 1.0, -1.0), 1.0)
+    kept = norm(tensor)
+    scale = 1.0 / np.sqrt(kept)
+    _put_facing(chain, end, _diagonal(tensor, scale, scale), rightwards)
+    chain.centre[0] = end
+    note(chain, max(0.0, 1.0 - kept / total))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -95,10 +125,14 @@ def _put_facing(chain: Chain, k: Index, tensor: Any, rightwards: bool) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _signed(tensor: Any) -> Any:
-    """Return Z applied to a site, shape (near, 2 * far)."""
-    out, far = tensor.copy(), tensor.shape[1] // 2
-    out[:, far:] *= tensor.dtype.type(-1.0)
+def _diagonal(tensor: Any, zero: complex, one: complex) -> Any:
+    """Return diag(zero, one) applied to a site, shape (near, 2 * far)."""
+    out, far = np.empty(tensor.shape, tensor.dtype), tensor.shape[1] // 2
+    a, b = tensor.dtype.type(zero), tensor.dtype.type(one)
+    for i in range(tensor.shape[0]):
+        for j in range(far):
+            out[i, j] = a * tensor[i, j]
+            out[i, far + j] = b * tensor[i, far + j]
     return out
 
 
@@ -120,46 +154,12 @@ def _environments(chain: Chain, start: Index, end: Index, offset: Any) -> Any:
         offset[p + 1] = offset[p] + size * size
     out = np.empty(offset[count], chain.data.dtype)
     last = facing(chain, end, rightwards)
-    matrix = np.dot(_signed(last), adjoint(last))
+    matrix = np.dot(_diagonal(last, 1.0, -1.0), adjoint(last))
     for p in range(count - 1, -1, -1):
         if p < count - 1:
             matrix = carried(facing(chain, start + step * (p + 1), rightwards), matrix)
         out[offset[p] : offset[p + 1]] = matrix.reshape(-1)
     return out
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _sweep(chain: Chain, start: Index, end: Index, theta: float, cutoff: float) -> None:
-    """Apply exp(-i theta Z Z) from the centre `start` to `end`, and truncate."""
-    rightwards = bool(end > start)
-    step, count = (1, end - start) if rightwards else (-1, start - end)
-    kind = chain.data.dtype.type
-    offset = np.zeros(count + 1, np.int64)
-    environments = _environments(chain, start, end, offset)
-    tensor = facing(chain, start, rightwards)
-    still, turned = tensor * kind(np.cos(theta)), _signed(tensor) * kind(-1j * np.sin(theta))
-    total = norm(tensor)
-    strong = np.sin(2.0 * theta) ** 2 > 2.0 * WEAKER
-    for p in range(count):
-        k = start + step * p
-        near, far = still.shape[0], still.shape[1] // 2
-        environment = environments[offset[p] : offset[p + 1]].reshape((far, far))
-        still, turned = still.reshape((2 * near, far)), turned.reshape((2 * near, far))
-        bond = k + 1 if rightwards else k
-        most, look = min(chain.limit[bond], 2 * near), strong or grown(chain, bond)
-        isometry = _isometry(still, turned, environment, most, look, cutoff)
-        if look:
-            chain.seen[bond] = isometry.shape[1]
-        following = facing(chain, k + step, rightwards)  # read before the bond between changes
-        _put_facing(chain, k, isometry.reshape((near, 2 * isometry.shape[1])), rightwards)
-        back = adjoint(isometry)
-        still = np.dot(np.dot(back, still), following)
-        turned = np.dot(np.dot(back, turned), following)
-    tensor = still + _signed(turned)
-    kept = norm(tensor)
-    _put_facing(chain, end, tensor * kind(1.0 / np.sqrt(kept)), rightwards)
-    chain.centre[0] = end
-    note(chain, max(0.0, 1.0 - kept / total))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -179,16 +179,18 @@ def _isometry(
     """
     reached = np.dot(turned, environment)
     if look:
-        gram = np.dot(still, adjoint(still)) + np.dot(turned, adjoint(turned))
+        gram = plus(np.dot(still, adjoint(still)), np.dot(turned, adjoint(turned)), 1.0)
         cross = np.dot(reached, adjoint(still))
-        return dominant(gram + cross + adjoint(cross), most, cutoff)[0]
+        gram = plus(plus(gram, cross, 1.0), adjoint(cross), 1.0)
+        return dominant(gram, most, cutoff)[0]
     # Where the old half would go, were it to stay the same behind here.
-    isometry = np.ascontiguousarray(np.linalg.qr(still + reached)[0])
+    isometry = np.ascontiguousarray(np.linalg.qr(plus(still, reached, 1.0))[0])
     if isometry.shape[1] < most:
-        missing = turned - np.dot(isometry, np.dot(adjoint(isometry), turned))
+        held = np.dot(isometry, np.dot(adjoint(isometry), turned))
+        missing = plus(turned, held, -1.0)
         reached = np.dot(missing, environment)
-        gram = np.dot(missing, adjoint(missing)) - np.dot(reached, adjoint(reached))
+        gram = np.dot(missing, adjoint(missing))
+        gram = plus(gram, np.dot(reached, adjoint(reached)), -1.0)
         enough = max(cutoff, ROUNDING) * (norm(still) + norm(turned))
-        more = beyond(gram, isometry, most - isometry.shape[1], enough)
-        isometry = np.hstack((isometry, more))
+        return beside(isometry, beyond(gram, isometry, most - isometry.shape[1], enough))
     return isometry

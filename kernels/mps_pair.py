@@ -164,19 +164,6 @@ def turned(chain: Chain, k: Index, m: Any) -> Any:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def apply_two(
-    chain: Chain, k: Index, t: Matrix, swapped: bool, rightwards: bool, cutoff: float
-) -> None:
-    """Apply T, shape (4, 4), to sites k and k + 1, and truncate the bond if it may be too large.
-
-    The centre ends on site k + 1 if `rightwards`, else on k; see `factors` for `cutoff`.
-    """
-    if chain.centre[0] != k + 1:
-        move(chain, k)
-    apply_known(chain, k, np.empty((0, 0), chain.data.dtype), t, swapped, rightwards, cutoff)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def apply_known(
     chain: Chain,
     k: Index,
     theta: Any,
@@ -185,10 +172,13 @@ def apply_known(
     rightwards: bool,
     cutoff: float,
 ) -> None:
-    """Apply T as `apply_two` does, with the centre on k or k + 1.
+    """Apply T, shape (4, 4), to sites k and k + 1, and truncate the bond if it may be too large.
 
-    `theta` is the product of the two sites, of `merged`, or empty where it is not known.
+    The centre ends on site k + 1 if `rightwards`, else on k; see `factors` for `cutoff`. `theta` is
+    the product of the two sites as by `reduced_two`, or empty where it is not known.
     """
+    if chain.centre[0] != k + 1:
+        move(chain, k)
     left, right = chain.bond[k], chain.bond[k + 2]
     x, y = np.empty((4, 2, 2), np.complex128), np.empty((4, 2, 2), np.complex128)
     rank, entangling = schmidt(t, swapped, x, y)

@@ -12,7 +12,7 @@ from qdt_emu.kernels.mps import (
     reduced_two,
 )
 from qdt_emu.kernels.mps_far import apply_far
-from qdt_emu.kernels.mps_pair import apply_known, apply_two
+from qdt_emu.kernels.mps_pair import apply_two
 from qdt_emu.kernels.randomness import Index, uniform
 from qdt_emu.kernels.trajectory import (
     LEAK,
@@ -246,10 +246,8 @@ def advance(circuit: Circuit, shot: Shot, chain: Chain, first: Index, last: Inde
         elif right > k + 1:
             first, second = (right, k) if swapped else (k, right)
             apply_far(chain, first, second, t, circuit.cutoff)
-        elif len(theta):
-            apply_known(chain, k, theta, t, swapped, rightwards, circuit.cutoff)
         else:
-            apply_two(chain, k, t, swapped, rightwards, circuit.cutoff)
+            apply_two(chain, k, theta, t, swapped, rightwards, circuit.cutoff)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -19,7 +19,6 @@ from qdt_emu.kernels.mps_pair import (
     ANGLE,
     LOG_FIDELITY,
     ROOTS,
-    apply_known,
     apply_two,
     schmidt,
     spread_left,
@@ -33,6 +32,7 @@ from qdt_emu.kernels.randomness import shot_keys
 from tests.engines.statevector_oracle import PAULIS, embed, random_unitary
 
 SWAP = np.eye(4)[[0, 2, 1, 3]]
+UNKNOWN = np.empty((0, 0), complex)
 
 
 def both(function):
@@ -52,7 +52,7 @@ def random_chain(n=6, gates=30, seed=0, most=64, cutoff=0.0):
     chain = empty((1,) + (most,) * (n - 1) + (1,), np.complex128)
     for _ in range(gates):
         k = int(rng.integers(n - 1))
-        apply_two(chain, k, random_unitary(rng, 4), False, bool(rng.integers(2)), cutoff)
+        apply_two(chain, k, UNKNOWN, random_unitary(rng, 4), False, bool(rng.integers(2)), cutoff)
     return chain
 
 
@@ -92,7 +92,7 @@ def test_two_site_matrices_act_as_on_the_dense_state(swapped, rightwards, native
         psi = dense(chain)
         cx = np.eye(4)[[0, 1, 3, 2]].astype(complex)
         t = cx if native else random_unitary(rng, 4)
-        apply_two(chain, k, t, swapped, rightwards, 0.0)
+        apply_two(chain, k, UNKNOWN, t, swapped, rightwards, 0.0)
         full = embed(SWAP @ t @ SWAP if swapped else t, (k, k + 1), 6)
         np.testing.assert_allclose(dense(chain), full @ psi, atol=1e-7)
         assert residual(chain) < 1e-12
@@ -107,8 +107,8 @@ def test_a_known_product_of_sites_gives_the_same_state(angle):
     for k in range(5):
         one, other, rho = random_chain(6, 30, k), random_chain(6, 30, k), np.zeros((4, 4), complex)
         theta = reduced_two(one, k, False, rho)
-        apply_known(one, k, theta, t, False, True, 0.0)
-        apply_two(other, k, t, False, True, 0.0)
+        apply_two(one, k, theta, t, False, True, 0.0)
+        apply_two(other, k, UNKNOWN, t, False, True, 0.0)
         np.testing.assert_allclose(dense(one), dense(other), atol=1e-13)
         assert one.centre[0] == other.centre[0]
 
@@ -118,7 +118,7 @@ def test_truncation_discards_the_smallest_coefficients_and_counts_them():
     move(chain, 2)
     psi = dense(chain)
     chain.limit[3] = 3
-    apply_two(chain, 2, np.eye(4, dtype=complex), False, True, 0.0)
+    apply_two(chain, 2, UNKNOWN, np.eye(4, dtype=complex), False, True, 0.0)
     s = np.linalg.svd(psi.reshape(8, 8))[1]
     kept = (s[:3] ** 2).sum()
     assert abs(np.vdot(dense(chain), psi)) ** 2 == pytest.approx(kept, abs=1e-10)
@@ -135,8 +135,8 @@ def test_fidelity_is_never_below_the_bound_of_angles():
         for _ in range(40):
             k, t = int(rng.integers(7)), random_unitary(rng, 4)
             t = np.linalg.qr(np.eye(4) + 0.3 * t)[0]
-            apply_two(exact, k, t, False, True, 0.0)
-            apply_two(cut, k, t, False, True, 0.0)
+            apply_two(exact, k, UNKNOWN, t, False, True, 0.0)
+            apply_two(cut, k, UNKNOWN, t, False, True, 0.0)
         fidelity = abs(np.vdot(dense(exact), dense(cut))) ** 2
         assert fidelity >= np.cos(min(cut.account[ANGLE], np.pi / 2)) ** 2 - 1e-9
 
@@ -225,7 +225,7 @@ def test_an_operator_near_a_product_with_a_jump_loses_nothing(rightwards, first)
         psi = embed(gate, (k, k + 1), n) @ dense(chain)
         psi /= np.linalg.norm(psi)
         chain.account[:] = 0
-        apply_two(chain, k, gate, False, rightwards, 1e-14)
+        apply_two(chain, k, UNKNOWN, gate, False, rightwards, 1e-14)
         assert abs(np.vdot(dense(chain), psi)) ** 2 > 1 - 1e-11
         assert chain.account[LOG_FIDELITY] > -1e-11
         assert residual(chain) < 1e-12
@@ -268,8 +268,8 @@ def test_bonds_that_weak_gates_have_made_larger_shrink_again():
     for k in range(300):
         u = np.kron(random_unitary(rng, 2), random_unitary(rng, 2))
         t = u @ np.diag(np.exp(-0.01j * np.array([1, -1, -1, 1])))
-        apply_two(chain, k % 9, t, False, True, 1e-8)
-        apply_two(exact, k % 9, t, False, True, 0.0)
+        apply_two(chain, k % 9, UNKNOWN, t, False, True, 1e-8)
+        apply_two(exact, k % 9, UNKNOWN, t, False, True, 0.0)
     s = [np.linalg.svd(dense(exact).reshape(2**k, -1))[1] ** 2 for k in range(1, 10)]
     assert abs(np.vdot(dense(chain), dense(exact))) ** 2 > 1 - 300 * 1e-8
     for k, weights in enumerate(s):
