@@ -26,6 +26,7 @@ class Chain(NamedTuple):
         bond: Dimension left of each site and right of the last, shape (n + 1,).
         limit: The most each may become, shape (n + 1,).
         free: Up to here each may double without a look at its Schmidt coefficients, shape (n + 1,).
+        seen: What each was at the last look at its Schmidt coefficients, shape (n + 1,).
         centre: Site of the orthogonality centre, shape (1,).
         account: Sum of log(1 - discarded weight), of its root, of its angle arcsin(root), and
             number of cuts that discarded something, shape (4,).
@@ -36,6 +37,7 @@ class Chain(NamedTuple):
     bond: Ints
     limit: Ints
     free: Ints
+    seen: Ints
     centre: Ints
     account: NDArray[np.float64]
 
@@ -134,29 +136,27 @@ def reduced_one(chain: Chain, k: Index, rho: Matrix) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def reduced_two(chain: Chain, k: Index, swapped: bool, rho: Matrix) -> None:
+def reduced_two(chain: Chain, k: Index, swapped: bool, rho: Matrix) -> Any:
     """Fill `rho`, shape (4, 4), with the density matrix of sites k and k + 1.
 
-    `swapped` means that the pair's first qubit is on the right.
+    `swapped` means that the pair's first qubit is on the right. Returns the product of the sites.
     """
     if chain.centre[0] != k + 1:
         move(chain, k)
     left, right = chain.bond[k], chain.bond[k + 2]
-    theta = merged(chain, k).reshape((left, 4, right))
+    product = merged(chain, k)
+    theta = product.reshape((left, 4, right))
+    rows = np.empty((4, left * right), theta.dtype)
+    for s in range(4):
+        row = ((s & 1) << 1 | s >> 1) if swapped else s
+        for i in range(left):
+            for j in range(right):
+                rows[row, i * right + j] = theta[i, s, j]
+    gram = np.dot(rows, adjoint(rows))
     for i in range(4):
         for j in range(4):
-            rho[i, j] = 0.0
-    for i in range(left):
-        for s in range(4):
-            row = ((s & 1) << 1 | s >> 1) if swapped else s
-            for t in range(s, 4):
-                column = ((t & 1) << 1 | t >> 1) if swapped else t
-                total = 0.0j
-                for j in range(right):
-                    total += theta[i, s, j] * np.conj(theta[i, t, j])
-                rho[row, column] += total
-                if t > s:
-                    rho[column, row] += np.conj(total)
+            rho[i, j] = gram[i, j]
+    return product
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -2,7 +2,8 @@
 
 A gate multiplies the bond by its operator-Schmidt rank, 2 for CX, CZ and ECR. While bonds grow,
 most truncations would discard nothing: a QR decomposition then does, at a fifth of the time. So a
-bond is looked at only when it has outgrown what was last found to be full.
+bond is looked at only when it has outgrown what was last found to be full. A gate near a product
+adds little to the subspace that is there already, and is given only what is missing.
 """
 
 from typing import Any
@@ -11,11 +12,10 @@ import numpy as np
 from numba import njit
 
 from qdt_emu.kernels.mps import Chain, Matrix, adjoint, merged, move, norm, put, site
+from qdt_emu.kernels.mps_cut import ROUNDING, factors, near
 from qdt_emu.kernels.randomness import Index
 
 LOG_FIDELITY, ROOTS, ANGLE, CUTS = range(4)
-ROUNDING = 1e-15
-"""Schmidt weights below this share of the whole are rounding of the Gram matrix."""
 RANK = 1e-13
 """Operator-Schmidt coefficients below this ratio to the largest are rounding."""
 WEAK, WEAKER = 0.1, 0.003
@@ -23,6 +23,8 @@ WEAK, WEAKER = 0.1, 0.003
 
 For RZZ of .3 and .1 rad: the discarded weight is then at most 0.5 % and 3 % above the optimum.
 """
+UNITARY = 0.5
+"""Least determinant, that of a unitary being 1, of a factor that does not narrow a subspace."""
 TRUST = 4
 """A bond that was found full may grow by this factor before it is looked at again."""
 
@@ -45,34 +47,7 @@ def transformed(theta: Any, t: Matrix, swapped: bool, left: Index, right: Index)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def dominant(gram: Any, most: Index, cutoff: float) -> tuple[Any, float]:
-    """Return eigenvectors of the largest eigenvalues, and the share of the trace they leave out.
-
-    Args:
-        gram: Hermitian and positive.
-        most: At most so many.
-        cutoff: Share of the trace that may be left out to have fewer.
-    """
-    weights, vectors = np.linalg.eigh(gram)
-    n = len(weights)
-    total = 0.0
-    for w in weights:
-        total += max(np.float64(w), 0.0)
-    first, left_out = 0, 0.0
-    while first < n - 1:
-        more = left_out + max(np.float64(weights[first]), 0.0)
-        if n - first <= most and more > max(cutoff, ROUNDING) * total:
-            break
-        left_out, first = more, first + 1
-    kept = np.empty((n, n - first), gram.dtype)
-    for i in range(n):
-        for j in range(n - first):
-            kept[i, j] = vectors[i, first + j]
-    return kept, left_out / total
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _note(chain: Chain, discarded: float) -> None:
+def note(chain: Chain, discarded: float) -> None:
     """Enter a discarded weight into the account; rounding is not counted."""
     if discarded > 10 * ROUNDING:
         root = np.sqrt(min(discarded, 1.0))
@@ -80,85 +55,6 @@ def _note(chain: Chain, discarded: float) -> None:
         chain.account[ROOTS] += root
         chain.account[ANGLE] += np.arcsin(root)
         chain.account[CUTS] += 1.0
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def factors(theta: Any, most: Index, rightwards: bool, cutoff: float) -> tuple[Any, Any, float]:
-    """Return the truncated factors of a matrix, and the share of its norm that is discarded.
-
-    Args:
-        theta: Shape (rows, columns).
-        most: Largest inner dimension.
-        rightwards: Whether the left factor is the isometry, or the right one.
-        cutoff: Share of the norm that may be discarded to save dimensions.
-
-    Returns:
-        Shapes (rows, bond) and (bond, columns), scaled to norm 1, and the discarded weight.
-
-    Error:
-        The discarded weight is the optimum for the dimension kept, to 1e-15 of the norm.
-
-    Cost:
-        An eigendecomposition of the smaller Gram matrix: 2.7 ms for 128 x 128 on a Zen core, a
-        third of the singular value decomposition.
-    """
-    rows, columns = theta.shape
-    left_side = rows < columns or (rows == columns and rightwards)
-    other = adjoint(theta)
-    small = theta if left_side else other  # the side with fewer rows
-    gram = np.dot(small, other if left_side else theta)
-    vectors, discarded = dominant(gram, most, cutoff)
-    rest = np.dot(adjoint(vectors), small)
-    scale = 1.0 / np.sqrt(norm(rest))
-    for i in range(rest.shape[0]):
-        for j in range(rest.shape[1]):
-            rest[i, j] *= scale
-    # theta or its adjoint is vectors @ rest; the norm is with `rest` unless moved over by QR.
-    if left_side != rightwards:
-        q, r = np.linalg.qr(adjoint(rest))
-        vectors, rest = np.dot(vectors, adjoint(r)), adjoint(q)
-    if left_side:
-        return vectors, rest, discarded
-    return adjoint(rest), adjoint(vectors), discarded
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def near(theta: Any, start: Any, rightwards: bool, iterations: Index) -> tuple[Any, Any, float]:
-    """Return factors as `factors` does, with a subspace that is near one already known.
-
-    Args:
-        theta: Shape (rows, columns).
-        start: If `rightwards`, rows of shape (bond, columns) that span the old subspace; otherwise
-            columns of shape (rows, bond).
-        rightwards: Whether the left factor is the isometry, or the right one.
-        iterations: Of subspace iteration.
-
-    Error:
-        The discarded weight is that of the factors returned, and hardly above the optimum.
-
-    Cost:
-        A quarter of `factors`.
-
-    Source:
-        Unfried, Hauschild and Pollmann, arXiv:2212.09782, for gates near the identity.
-    """
-    other = adjoint(theta)
-    one, two = (theta, other) if rightwards else (other, theta)
-    span = np.dot(one, adjoint(start) if rightwards else start)
-    for _ in range(iterations):
-        span = np.dot(one, np.dot(two, span))
-    q, _ = np.linalg.qr(span)
-    isometry = np.ascontiguousarray(q)
-    rest = np.dot(adjoint(isometry), one)
-    kept = norm(rest)
-    discarded = max(0.0, 1.0 - kept / norm(theta))
-    scale = 1.0 / np.sqrt(kept)
-    for i in range(rest.shape[0]):
-        for j in range(rest.shape[1]):
-            rest[i, j] *= scale
-    if rightwards:
-        return isometry, rest, discarded
-    return adjoint(rest), adjoint(isometry), discarded
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -245,20 +141,63 @@ def spread_right(chain: Chain, k: Index, y: Any, rank: Index) -> Any:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def turns(m: Any) -> bool:
+    """Return whether a matrix, shape (2, 2), is nearly a multiple of a unitary."""
+    return bool(2.0 * abs(m[0, 0] * m[1, 1] - m[0, 1] * m[1, 0]) > UNITARY * norm(m))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def turned(chain: Chain, k: Index, m: Any) -> Any:
+    """Return a matrix, shape (2, 2), applied to a site, shape (left, 2 * right)."""
+    right = chain.bond[k + 1]
+    tensor = site(chain, k)
+    out = np.empty(tensor.shape, tensor.dtype)
+    kind = tensor.dtype.type
+    a, b, c, d = kind(m[0, 0]), kind(m[0, 1]), kind(m[1, 0]), kind(m[1, 1])
+    for i in range(chain.bond[k]):
+        for j in range(right):
+            x, y = tensor[i, j], tensor[i, right + j]
+            out[i, j] = a * x + b * y
+            out[i, right + j] = c * x + d * y
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def apply_two(
-    chain: Chain, k: Index, t: Matrix, swapped: bool, rightwards: bool, cutoff: float
+    chain: Chain,
+    k: Index,
+    theta: Any,
+    t: Matrix,
+    swapped: bool,
+    rightwards: bool,
+    cutoff: float,
 ) -> None:
     """Apply T, shape (4, 4), to sites k and k + 1, and truncate the bond if it may be too large.
 
-    The centre ends on site k + 1 if `rightwards`, else on k; see `factors` for `cutoff`.
+    The centre ends on site k + 1 if `rightwards`, else on k; see `factors` for `cutoff`. `theta` is
+    the product of the two sites as by `reduced_two`, or empty where it is not known.
     """
     if chain.centre[0] != k + 1:
         move(chain, k)
     left, right = chain.bond[k], chain.bond[k + 2]
     x, y = np.empty((4, 2, 2), np.complex128), np.empty((4, 2, 2), np.complex128)
     rank, entangling = schmidt(t, swapped, x, y)
-    inner = rank * chain.bond[k + 1]
-    if inner < 2 * min(left, right):
+    inner, middle = rank * chain.bond[k + 1], chain.bond[k + 1]
+    most = min(chain.limit[k + 1], 2 * min(left, right))
+    weak = entangling < (WEAK if middle == most else WEAKER) and rank > 1
+    weak = weak and turns(x[0]) and turns(y[0]) and not grown(chain, k + 1)
+    if len(theta) == 0 and (weak or inner >= 2 * min(left, right)):
+        theta = merged(chain, k)
+    if weak:
+        theta = transformed(theta, t, swapped, left, right)
+        if rightwards:
+            start = turned(chain, k + 1, y[0])
+        else:
+            start = turned(chain, k, x[0]).reshape((2 * left, middle))
+        iterations = 0 if entangling < WEAKER else 1
+        a, b, discarded = near(theta, start, rightwards, iterations, most, cutoff)
+        note(chain, discarded)
+    elif inner < 2 * min(left, right):
         a, b = spread_left(chain, k, x, rank), spread_right(chain, k + 1, y, rank)
         if inner <= min(chain.free[k + 1], chain.limit[k + 1]):
             if rightwards:
@@ -267,6 +206,7 @@ def apply_two(
             else:
                 q, r = np.linalg.qr(adjoint(b))
                 a, b = np.dot(a, adjoint(r)), adjoint(q)
+            chain.seen[k + 1] = inner
         else:
             q, r = np.linalg.qr(a)
             o, s = np.linalg.qr(adjoint(b))
@@ -274,14 +214,8 @@ def apply_two(
             a, b = np.dot(np.ascontiguousarray(q), u), np.dot(v, adjoint(o))
             _settle(chain, k, u.shape[1], inner, discarded)
     else:
-        theta = transformed(merged(chain, k), t, swapped, left, right)
-        most, discarded = chain.limit[k + 1], 0.0
-        if entangling < WEAK and chain.bond[k + 1] == most and most < 2 * min(left, right):
-            old = site(chain, k + 1 if rightwards else k)
-            start = old if rightwards else old.reshape((2 * left, most))
-            a, b, discarded = near(theta, start, rightwards, 0 if entangling < WEAKER else 1)
-        if discarded <= cutoff:
-            a, b, discarded = factors(theta, most, rightwards, cutoff)
+        theta = transformed(theta, t, swapped, left, right)
+        a, b, discarded = factors(theta, chain.limit[k + 1], rightwards, cutoff)
         _settle(chain, k, a.shape[1], 2 * min(left, right), discarded)
     chain.bond[k + 1] = a.shape[1]
     put(chain, k, a)
@@ -292,5 +226,15 @@ def apply_two(
 @njit(cache=True, nogil=True, error_model="numpy")
 def _settle(chain: Chain, k: Index, bond: Index, full: Index, discarded: float) -> None:
     """Enter what was discarded, and whether the bond may grow unseen."""
-    _note(chain, discarded)
+    note(chain, discarded)
     chain.free[k + 1] = TRUST * bond if bond == full else 0
+    chain.seen[k + 1] = bond
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def grown(chain: Chain, k: Index) -> bool:
+    """Return whether a bond has grown by half since its Schmidt coefficients were looked at.
+
+    Weak gates add dimensions and take none away.
+    """
+    return bool(chain.bond[k] > chain.seen[k] + chain.seen[k] // 2 + 2)

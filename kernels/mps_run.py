@@ -11,6 +11,7 @@ from qdt_emu.kernels.mps import (
     reduced_one,
     reduced_two,
 )
+from qdt_emu.kernels.mps_far import apply_far
 from qdt_emu.kernels.mps_pair import apply_two
 from qdt_emu.kernels.randomness import Index, uniform
 from qdt_emu.kernels.trajectory import (
@@ -37,6 +38,7 @@ class Steps(NamedTuple):
     Attributes:
         block: Which block, -1 for a swap, shape (steps,).
         site: Left site.
+        right: Right site, -1 for a block on one qubit; not the next one for a step from afar.
         swapped: 1 where the block's first qubit is on the right.
         rightwards: 1 where the centre ends on the right site.
         of: Step of each block, and the number of steps at the end, shape (blocks + 1,).
@@ -44,6 +46,7 @@ class Steps(NamedTuple):
 
     block: Ints
     site: Ints
+    right: Ints
     swapped: Ints
     rightwards: Ints
     of: Ints
@@ -54,13 +57,17 @@ class Members(NamedTuple):
 
     Attributes:
         row: Row of each item in one of the tables, -1 for all other items, shape (items,).
-        one: Operators on one qubit, shape (r, 4, 2, 2).
+        one: Operators K on one qubit, shape (r, 4, 2, 2).
         two: Operators on two qubits, shape (s, 16, 4, 4).
+        one_weights: Their K^dag K.
+        two_weights: Their K^dag K.
     """
 
     row: Ints
     one: Any
     two: Any
+    one_weights: Any
+    two_weights: Any
 
 
 class Circuit(NamedTuple):
@@ -113,39 +120,67 @@ def _asks_state(blocks: Blocks, members: Members, shot: Shot, block: Index) -> b
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def choose(t: Any, rho: Any, operators: Any, on: Index, u: float) -> None:
+def choose(t: Any, rho: Any, operators: Any, weights: Any, on: Index, u: float) -> None:
     """Multiply T by one of some Kraus operators, by its probability in T rho T^dag, and normalise.
 
     Args:
         t: Shape (4, 4), changed in place.
         rho: Density matrix of the pair before the block.
-        operators: Shape (k, 2, 2) or (k, 4, 4).
+        operators: K of shape (k, 2, 2) or (k, 4, 4).
+        weights: K^dag K, of the same shape.
         on: FIRST, SECOND, PAIR or SWAPPED.
         u: Uniform that chooses.
     """
-    trial, inner = np.empty((4, 4), np.complex128), np.empty((4, 4), np.complex128)
+    now = np.empty((4, 4), np.complex128)
+    _density(t, rho, on, now)
+    d = operators.shape[1]
     rest = u  # of a norm of 1, up to rounding
     for k in range(len(operators)):
-        for i in range(4):
-            for j in range(4):
-                trial[i, j] = t[i, j]
-        if on >= PAIR:
-            left_multiply_pair(trial, operators[k], on == SWAPPED)
-        else:
-            left_multiply(trial, operators[k], on)
         weight = 0.0
-        for i in range(4):
-            for j in range(4):
-                inner[i, j] = 0.0
-                for m in range(4):
-                    inner[i, j] += trial[i, m] * rho[m, j]
-                weight += (inner[i, j] * np.conj(trial[i, j])).real
+        for i in range(d):
+            for j in range(d):
+                weight += (weights[k, i, j] * now[j, i]).real
         if weight > 0.0 and (rest < weight or k == len(operators) - 1):
+            if on >= PAIR:
+                left_multiply_pair(t, operators[k], on == SWAPPED)
+            else:
+                left_multiply(t, operators[k], on)
+            scale = 1.0 / np.sqrt(weight)
             for i in range(4):
                 for j in range(4):
-                    t[i, j] = trial[i, j] / np.sqrt(weight)
+                    t[i, j] *= scale
             return
         rest -= weight
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _density(t: Any, rho: Any, on: Index, out: Any) -> None:
+    """Fill `out`, shape (4, 4), with T rho T^dag as the operators on `on` see it."""
+    half, both = np.empty((4, 4), np.complex128), np.empty((4, 4), np.complex128)
+    for i in range(4):
+        for j in range(4):
+            total = 0.0j
+            for m in range(4):
+                total += t[i, m] * rho[m, j]
+            half[i, j] = total
+    for i in range(4):
+        for j in range(i, 4):
+            total = 0.0j
+            for m in range(4):
+                total += half[i, m] * np.conj(t[j, m])
+            both[i, j] = total
+            both[j, i] = np.conj(total)
+    for i in range(4):
+        for j in range(4):
+            if on == PAIR:
+                out[i, j] = both[i, j]
+            elif on == SWAPPED:
+                out[i, j] = both[(i & 1) << 1 | i >> 1, (j & 1) << 1 | j >> 1]
+    if on < PAIR:
+        near, far = (2, 1) if on == 0 else (1, 2)
+        for i in range(2):
+            for j in range(2):
+                out[i, j] = both[i * near, j * near] + both[i * near + far, j * near + far]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -159,13 +194,27 @@ def compose(
     for i in range(4):
         for j in range(4):
             t[i, j] = 1.0 if i == j else 0.0
-    for item in range(blocks.item[block], blocks.item[block + 1]):
-        on, row = blocks.on[item], members.row[item] if len(members.row) else -1
-        if row < 0:
-            act(blocks, numbers, shot, block, item, item + 1, rho, t)
-        elif holds(blocks, item, shot.record):
-            operators = members.two[row] if on >= PAIR else members.one[row]
-            choose(t, rho, operators, on, uniform(shot.key, item, 1))
+    first, end = blocks.item[block], blocks.item[block + 1]
+    # Runs of other items in one call: each call counts references to all arrays it is given.
+    for item in range(first, end + 1):
+        row = np.int64(-1)
+        if item < end and len(members.row):
+            row = members.row[item]
+        if item < end and row < 0:
+            continue
+        if first < item:
+            act(blocks, numbers, shot, block, first, item, rho, t)
+        first = item + 1
+        if item == end:
+            return
+        free = blocks.condition[item] == blocks.condition[item + 1]
+        if not free and not holds(blocks, item, shot.record):
+            continue
+        on, u = blocks.on[item], uniform(shot.key, item, 1)
+        if on >= PAIR:
+            choose(t, rho, members.two[row], members.two_weights[row], on, u)
+        else:
+            choose(t, rho, members.one[row], members.one_weights[row], on, u)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -175,10 +224,11 @@ def advance(circuit: Circuit, shot: Shot, chain: Chain, first: Index, last: Inde
     rho, t = np.zeros((4, 4), np.complex128), np.zeros((4, 4), np.complex128)
     swap = np.zeros((4, 4), np.complex128)
     swap[0, 0] = swap[1, 2] = swap[2, 1] = swap[3, 3] = 1.0
+    nothing = np.empty((0, 0), chain.data.dtype)
     for s in range(first, last):
-        block, k = steps.block[s], steps.site[s]
+        block, k, right = steps.block[s], steps.site[s], steps.right[s]
         swapped, rightwards = steps.swapped[s] == 1, steps.rightwards[s] == 1
-        alone = block >= 0 and blocks.qubits[block, 1] < 0
+        alone, theta = right < 0, nothing
         if block < 0 or _quiet(blocks, shot, block):
             source = swap if block < 0 else numbers.prefix[block]
             for i in range(4):
@@ -189,12 +239,15 @@ def advance(circuit: Circuit, shot: Shot, chain: Chain, first: Index, last: Inde
                 if alone:
                     reduced_one(chain, k, rho)
                 else:
-                    reduced_two(chain, k, swapped, rho)
+                    theta = reduced_two(chain, k, swapped, rho)
             compose(blocks, numbers, circuit.members, shot, block, rho, t)
         if alone:
             apply_one(chain, k, t)
+        elif right > k + 1:
+            first, second = (right, k) if swapped else (k, right)
+            apply_far(chain, first, second, t, circuit.cutoff)
         else:
-            apply_two(chain, k, t, swapped, rightwards, circuit.cutoff)
+            apply_two(chain, k, theta, t, swapped, rightwards, circuit.cutoff)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -234,7 +234,7 @@ def holds(blocks: Blocks, item: Index, record: NDArray[np.uint8]) -> bool:
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def _act_on_one(
     blocks: Blocks,
     numbers: Numbers,
@@ -284,7 +284,7 @@ def _act_on_one(
         apply_pauli(t, code, on)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def _act_on_pair(
     blocks: Blocks, numbers: Numbers, shot: Shot, item: Index, a: Index, b: Index, t: Matrix
 ) -> None:

@@ -139,7 +139,8 @@ class Route:
     """Blocks and swaps in order of execution.
 
     Attributes:
-        steps: (block, left site), block -1 for a swap of the sites `site` and `site + 1`.
+        steps: (block, left site), block -1 for a swap of the sites `site` and `site + 1`. A block
+            that may act from afar does so wherever its two qubits stand.
         start: Site of each qubit in the beginning.
         final: Site of each qubit in the end.
     """
@@ -157,9 +158,10 @@ class Route:
 def route(blocks: Sequence[Block], chain: Chain) -> Route:
     """Return the blocks in sweeps over the chain, with swaps where qubits stand apart.
 
-    Among the blocks that may come next the one nearest ahead is taken; when none is left ahead the
-    sweep turns round. A brick circuit runs one layer from left to right, the next back. Where no
-    block can act, the two qubits of one are brought a step closer.
+    Among the blocks that may come next one that is a site behind is taken, so that nobody has to
+    come back for it, else the nearest ahead; when none is left ahead the sweep turns round. A brick
+    circuit runs in staircases, with less than a site from block to block. Where no block can act,
+    the two qubits of one are brought a step closer.
 
     Cost:
         Blocks * (blocks that may come next), in Python: 10 ms for 1000 blocks on 100 qubits.
@@ -185,7 +187,9 @@ class _Router:
 
     def run(self) -> Route:
         while self.ready:
-            possible = [(self._left(k), k) for k in self.ready if self._distance(k) <= 1]
+            near = [k for k in self.ready if self._distance(k) <= 1]
+            far = [k for k in self.ready if self._distance(k) > 1 and self.blocks[k].apart]
+            possible = [(self._left(k), k) for k in near] + [(self._end(k), k) for k in far]
             if possible:
                 self._execute(*self._next(possible))
             else:
@@ -195,12 +199,22 @@ class _Router:
     def _left(self, block: int) -> int:
         return min(self.site[q] for q in self.blocks[block].qubits)
 
+    def _end(self, block: int) -> int:
+        """Return the site of the qubit that is nearer."""
+        return min((self.site[q] for q in self.blocks[block].qubits), key=self._away)
+
+    def _away(self, site: int) -> tuple[int, int]:
+        return abs(site - self.at), site
+
     def _distance(self, block: int) -> int:
         sites = [self.site[q] for q in self.blocks[block].qubits]
         return max(sites) - min(sites)
 
     def _next(self, possible: list[Pair]) -> Pair:
-        """Return the nearest of (site, block) ahead; without any, turn round."""
+        """Return a (site, block) a site behind, else the nearest ahead; without any, turn round."""
+        behind = self.at - 1 if self.rightwards else self.at + 1
+        if close := [(s, k) for s, k in possible if s == behind]:
+            return min(close)
         for _ in range(2):
             if self.rightwards:
                 ahead = [(s, k) for s, k in possible if s >= self.at]
@@ -214,8 +228,12 @@ class _Router:
         return min(possible)
 
     def _execute(self, site: int, block: int) -> None:
-        self.steps.append((block, site))
-        self.at = site
+        left, right = self._left(block), self._left(block) + self._distance(block)
+        self.steps.append((block, left))
+        self.at = left
+        if right > left + 1:  # from one end to the other
+            self.rightwards = site == left
+            self.at = right - 1 if self.rightwards else left
         self.ready.discard(block)
         for later in self.after[block]:
             self.waiting[later] -= 1

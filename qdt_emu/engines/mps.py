@@ -26,6 +26,7 @@ from qdt_emu.engines.mps_run import (
     weakly,
 )
 from qdt_emu.engines.paired_readout import misread_paired
+from qdt_emu.engines.phases import are_diagonal
 from qdt_emu.engines.refusals import too_wide
 from qdt_emu.engines.statevector_run import piece
 from qdt_emu.engines.threads import check_threads, each, workers
@@ -48,7 +49,8 @@ class MPS:
 
     Every trajectory applies the exact channels: branches are drawn with their probabilities in the
     state, which the orthogonality centre gives. What is cut are Schmidt coefficients, and the
-    discarded weight is known.
+    discarded weight is known. Gates between qubits that stand apart on the chain bring them
+    together by swaps; idle ZZ between them acts in one sweep without any.
 
     Attributes:
         max_bond: Most Schmidt coefficients kept at a cut.
@@ -123,7 +125,7 @@ class MPS:
             `truncation` bounds the total variation distance from the law of the records, see
             `Account.likely`; in 'single' precision rounding adds about 1e-3.
         """
-        structure = state.structure
+        state, structure = self._checked(state, values), state.structure
         weak = self.unravelling == "auto" and state.crowded > CROWDED
         bound, fixed = self._bind(state, values, weak=weak)
         bits = np.zeros((shots, structure.n_clbits), np.uint8)
@@ -164,7 +166,7 @@ class MPS:
         """
         strings = np.asarray(paulis, np.uint8)
         kept = tuple(int(q) for q in np.flatnonzero(strings.any(axis=0)))
-        compiled = _compiled(state.structure, kept, self.max_bond)
+        compiled = self._checked(_compiled(state.structure, kept, self.max_bond), values)
         bound, fixed = self._bind(compiled, values, weak=False)
         order = np.argsort(compiled.route.final)  # qubit on each site
         codes = np.ascontiguousarray(strings[:, order])
@@ -189,6 +191,12 @@ class MPS:
             mean, error, truncation=float(bounds.max(initial=0.0)), details=account.details(),
             bounds=bounds,
         )  # fmt: skip
+
+    def _checked(self, compiled: Compiled, values: Values) -> Compiled:
+        """Return the circuit on a chain, without what relies on diagonal phases if they are not."""
+        if compiled.trusting and not are_diagonal(compiled.structure, values):
+            return _compiled(compiled.structure, compiled.kept, self.max_bond, trusting=False)
+        return compiled
 
     def _bind(self, compiled: Compiled, values: Values, *, weak: bool) -> tuple[Bound, Circuit]:
         """Return the program with its numbers, for the drawing of events and for the kernels."""

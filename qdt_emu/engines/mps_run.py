@@ -126,40 +126,40 @@ def weakly(program: Program, values: Values) -> tuple[Bound, Members]:
     cumulative[blocks.code[mixed]] = 0.0
     one = np.array(tables[False], np.complex128).reshape(-1, 4, 2, 2)
     two = np.array(tables[True], np.complex128).reshape(-1, 16, 4, 4)
-    return replace(bound, run=replace(bound.run, cumulative=cumulative)), Members(rows, one, two)
+    return replace(bound, run=replace(bound.run, cumulative=cumulative)), _members(rows, one, two)
 
 
 def drawn() -> Members:
     """Return that all events are drawn beforehand."""
-    return Members(
-        np.zeros(0, np.int64),
-        np.zeros((0, 4, 2, 2), np.complex128),
-        np.zeros((0, 16, 4, 4), np.complex128),
-    )
+    nothing = np.zeros(0, np.int64)
+    one, two = np.zeros((0, 4, 2, 2), np.complex128), np.zeros((0, 16, 4, 4), np.complex128)
+    return _members(nothing, one, two)
+
+
+def _members(
+    rows: NDArray[np.int64], one: NDArray[np.complex128], two: NDArray[np.complex128]
+) -> Members:
+    weights = [np.einsum("...ji,...jk->...ik", k.conj(), k) for k in (one, two)]
+    return Members(rows, one, two, *weights)
 
 
 def circuit(compiled: Compiled, bound: Bound, members: Members, cutoff: float) -> Circuit:
     """Return what the kernels read."""
-    path, qubits = compiled.route, compiled.program.qubits
-    steps = np.array(path.steps, np.int64).reshape(-1, 2)
-    swapped, at = np.zeros(len(steps), np.int64), list(path.start)
-    on = {site: q for q, site in enumerate(at)}
-    for s, (block, k) in enumerate(steps.tolist()):
-        if block < 0:
-            a, b = on[k], on[k + 1]
-            on[k], on[k + 1], at[a], at[b] = b, a, k + 1, k
-        elif len(qubits[block]) == 2:
-            swapped[s] = at[qubits[block][0]] > at[qubits[block][1]]
-    following = np.append(steps[1:, 1], 0) if len(steps) else np.zeros(0, np.int64)
-    of = np.full(len(qubits) + 1, len(steps), np.int64)
-    real = np.flatnonzero(steps[:, 0] >= 0)
-    of[steps[real, 0]] = real
+    block, first, second = np.array(compiled.sites, np.int64).reshape(-1, 3).T
+    alone = second < 0
+    left = np.where(alone, first, np.minimum(first, second))
+    right = np.where(alone, -1, np.maximum(first, second))
+    following = np.append(left[1:], 0)[: len(left)]
+    qubits = compiled.program.qubits
+    of = np.full(len(qubits) + 1, len(block), np.int64)
+    real = np.flatnonzero(block >= 0)
+    of[block[real]] = real
     return Circuit(
         bound.run.blocks,
         bound.run.numbers,
         members,
-        Steps(steps[:, 0].copy(), steps[:, 1].copy(), swapped, (following > steps[:, 1]) * 1, of),
-        np.array(path.final, np.int64),
+        Steps(block.copy(), left, right, (first > second) * ~alone * 1, (following > left) * 1, of),
+        np.array(compiled.route.final, np.int64),
         compiled.program.compiled.leaf,
         cutoff,
     )
@@ -180,13 +180,14 @@ def empty(limit: tuple[int, ...], dtype: Any) -> Chain:
     data = np.zeros(offset[-1], dtype)
     data[offset[:-1]] = 1.0
     ones = np.ones(len(most), np.int64)
-    free = TRUST * ones
-    return Chain(data, offset, ones, most, free, np.zeros(1, np.int64), np.zeros(4))
+    free, seen = TRUST * ones, ones.copy()
+    return Chain(data, offset, ones, most, free, seen, np.zeros(1, np.int64), np.zeros(4))
 
 
 def copied(source: Chain, to: Chain) -> None:
     """Copy a state into another of the same room."""
-    to.bond[:], to.free[:], to.centre[:] = source.bond, source.free, source.centre
+    to.bond[:], to.free[:], to.seen[:] = source.bond, source.free, source.seen
+    to.centre[:] = source.centre
     to.account[:] = source.account
     sizes = 2 * source.bond[:-1] * source.bond[1:]
     for first, size in zip(source.offset.tolist(), sizes.tolist(), strict=False):

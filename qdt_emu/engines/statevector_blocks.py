@@ -1,5 +1,6 @@
 """Circuits as blocks: everything that happens in a row to one pair of qubits is one block."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -36,12 +37,21 @@ class Item:
 
 @dataclass(eq=False)
 class Block:
-    """Items on one or two qubits, in time order, and the blocks that must come first."""
+    """Items on one or two qubits, in time order, and the blocks that must come first.
+
+    Attributes:
+        qubits: Which qubits.
+        items: What happens to them.
+        before: The blocks that must come first.
+        followed: Whether another block needs this one.
+        apart: Whether it holds nothing but unitaries on both qubits, which may stand apart.
+    """
 
     qubits: tuple[int, ...]
     items: list[Item] = field(default_factory=list)
     before: set[int] = field(default_factory=set)
     followed: bool = False
+    apart: bool = False
 
     def closes(self, qubit: int) -> bool:
         """Return whether the last item on this qubit leaves it in a known basis state."""
@@ -95,14 +105,20 @@ class _Gatherer:
         self.readers: dict[int, set[int]] = {}
         self.fresh = [True] * n_qubits
 
-    def add(self, item: Item) -> None:
-        """Put an item into a block, its own or an open one."""
+    def add(self, item: Item, *, apart: bool = False) -> None:
+        """Put an item into a block, its own or an open one; see `Block` for `apart`."""
+        if apart:
+            for q in item.qubits:
+                if self.fresh[q]:
+                    self.bring_in(q)
+                    self.fresh[q] = False
         first, *rest = (self.newest[q] for q in item.qubits)
         needs = self._needs(item)
         home = first
         same = first >= 0 and all(k == first for k in rest) and needs <= {first}
-        if not same or any(self._closed(home, q) for q in item.qubits):
-            home = self._open(item.qubits, needs)
+        suits = same and (apart or not self.blocks[home].apart)
+        if not suits or any(self._closed(home, q) for q in item.qubits):
+            home = self._open(item.qubits, needs, apart=apart)
         block = self.blocks[home]
         for q in item.qubits:
             if self.fresh[q]:
@@ -135,14 +151,14 @@ class _Gatherer:
             needs |= {self.writer[item.clbit]} if item.clbit in self.writer else set()
         return needs
 
-    def _open(self, qubits: tuple[int, ...], needs: set[int]) -> int:
+    def _open(self, qubits: tuple[int, ...], needs: set[int], *, apart: bool = False) -> int:
         """Start a block; a block on one qubit that nothing follows yet moves into it."""
         new = len(self.blocks)
-        block = Block(qubits, before=set(needs))
+        block = Block(qubits, before=set(needs), apart=apart)
         self.blocks.append(block)
         for q in qubits:
             old = self.newest[q]
-            if old >= 0 and len(qubits) == 2 and self._may_move(old, needs):
+            if old >= 0 and len(qubits) == 2 and not apart and self._may_move(old, needs):
                 source = self.blocks[old]
                 block.items += source.items
                 block.before |= source.before
@@ -166,19 +182,28 @@ class _Gatherer:
         return free and len(source.qubits) == 1
 
 
-def gather(structure: Structure, operations: list[Operation], kept: frozenset[int]) -> list[Block]:
+def gather(
+    structure: Structure,
+    operations: Sequence[Operation],
+    kept: frozenset[int],
+    *,
+    apart: Callable[[Operation], bool] = lambda _: False,
+) -> list[Block]:
     """Return the blocks of a circuit; `before` holds indices into the returned list.
 
     Args:
         structure: The circuit.
         operations: Those of its operations that are to happen.
         kept: Qubits that must be in the state at the end, even if nothing happens to them.
+        apart: Whether a unitary on two qubits may act on them from afar; what happens to one
+            qubit alone is then kept out of its block.
     """
     gatherer = _Gatherer(structure.n_qubits)
     paired = {c for pair in structure.paired_readout for c in pair}
     for op in operations:
         slot = -1 if op.kind is Kind.MEASURE and op.clbit in paired else op.slot
-        gatherer.add(Item(int(op.kind), op.qubits, slot, op.clbit, op.conditions))
+        item = Item(int(op.kind), op.qubits, slot, op.clbit, op.conditions)
+        gatherer.add(item, apart=apart(op))
     for q in sorted(kept):
         gatherer.bring_in(q)
     alive = [k for k, block in enumerate(gatherer.blocks) if block.qubits]

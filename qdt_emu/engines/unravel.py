@@ -153,18 +153,28 @@ def blocks_of(
 ) -> tuple[list[Block], list[Operation]]:
     """Return the blocks of a circuit in order of time, and the measurements left to the end.
 
+    See `parted` for the arguments.
+    """
+    operations, final, wanted = parted(structure, kept)
+    return gather(structure, operations, wanted), final
+
+
+def parted(
+    structure: Structure, kept: Sequence[int] = ()
+) -> tuple[list[Operation], list[Operation], frozenset[int]]:
+    """Return a circuit's operations, the measurements left to the end, and the qubits in the end.
+
     Args:
         structure: The circuit.
         kept: Qubits whose final state is asked for. Without any, the last measurements are left
-            to be sampled together; with some, every measurement is part of a block.
+            to be sampled together; with some, every measurement is among the operations.
     """
     wanted = frozenset(int(q) for q in kept)
     operations = observed(structure, wanted)
     final = [] if wanted else last_measurements(operations)
     skipped = {id(op) for op in final}
     wanted |= {op.qubits[0] for op in final}
-    blocks = gather(structure, [op for op in operations if id(op) not in skipped], wanted)
-    return blocks, final
+    return [op for op in operations if id(op) not in skipped], final, wanted
 
 
 def flat(structure: Structure, blocks: Sequence[Block], leaf: Sequence[Operation]) -> Program:

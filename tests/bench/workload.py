@@ -14,15 +14,24 @@ from qdt_emu.device import Device, Policy
 from qdt_emu.errors import InputError
 
 
-def line(device: Device, n: int) -> tuple[int, ...]:
-    """Return `n` coupled qubits in a line, the first in the order of a depth-first search."""
+def line(device: Device, n: int, *, induced: bool = False) -> tuple[int, ...]:
+    """Return `n` coupled qubits in a line, the first in the order of a depth-first search.
+
+    Args:
+        device: The processor.
+        n: Number of qubits.
+        induced: Whether no coupler may join two of them that are not neighbours in the line, as
+            who wants a chain would choose it; otherwise the line may run next to itself.
+    """
 
     def extend(path: list[int]) -> Iterator[list[int]]:
         if len(path) == n:
             yield path
             return
         for q in device.neighbours[path[-1]]:
-            if q not in path and _entangler(device, path[-1], q):
+            if q in path or not _entangler(device, path[-1], q):
+                continue
+            if not induced or set(path[:-1]).isdisjoint(device.neighbours[q]):
                 yield from extend([*path, q])
 
     for start in range(device.n_qubits):
@@ -41,15 +50,17 @@ def _entangler(device: Device, a: int, b: int) -> tuple[str, tuple[int, int]] | 
     return found[0] if found else None
 
 
-def brick(twin: Twin, n: int, layers: int, *, seed: int = 1) -> QuantumCircuit:
+def brick(
+    twin: Twin, n: int, layers: int, *, seed: int = 1, induced: bool = False
+) -> QuantumCircuit:
     """Return a brick circuit on a line of the device in its native gates, all qubits measured.
 
     Each layer turns every qubit by random angles (rz sx rz sx rz) and entangles every other pair
     with the native two-qubit gate; pairs alternate from layer to layer. Bit k is the k-th qubit of
-    the line.
+    the line, see `line` for `induced`.
     """
     rng = np.random.default_rng(seed)
-    qubits = line(twin.device, n)
+    qubits = line(twin.device, n, induced=induced)
     circuit = QuantumCircuit(twin.n_qubits, n)
     for layer in range(layers):
         for q in qubits:

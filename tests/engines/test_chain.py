@@ -79,15 +79,36 @@ def test_cut_widths_count_what_crosses():
     np.testing.assert_array_equal(cut_widths(order, pairs, w), expected)
 
 
-def test_a_brick_circuit_sweeps_to_and_fro():
-    pairs = [(a, a + 1) for layer in range(4) for a in range(layer % 2, 9, 2)]
-    blocks = chained(pairs)
-    path = route(blocks, arrange(10, couplings(blocks)))
+def travelled(path):
+    """Sites that a centre passes which may stand on either site of a step, before and after it."""
+    total, at = 0, {0}
+    for _, left in path.steps:
+        reach = {site: min(abs(site - a) for a in at) for site in (left, left + 1)}
+        total += min(reach.values())
+        at = {left, left + 1}
+    return total
+
+
+def test_a_brick_circuit_is_passed_with_less_than_a_site_between_blocks():
+    layers, n = 10, 40
+    blocks = chained([(a, a + 1) for layer in range(layers) for a in range(layer % 2, n - 1, 2)])
+    path = route(blocks, arrange(n, couplings(blocks)))
     check(blocks, path)
     assert path.swaps == 0
-    sites = [s for _, s in path.steps]
-    turns = np.flatnonzero(np.diff(np.sign(np.diff(sites))))
-    assert len(turns) == 3
+    # Layer by layer it would be one site for each block and the way back in every second layer.
+    assert travelled(path) < len(blocks)
+
+
+def test_a_block_that_may_act_from_afar_is_not_brought_together():
+    blocks = chained([(0, 1), (1, 2), (0, 3), (2, 3), (0, 3)])
+    blocks[2].apart = blocks[4].apart = True
+    path = route(blocks, arrange(4, {(0, 1): 1.0, (1, 2): 1.0, (2, 3): 1.0}))
+    assert path.swaps == 0
+    assert path.final == path.start
+    order = [k for k, _ in path.steps]
+    assert sorted(order) == list(range(5))
+    assert all(order.index(j) < order.index(k) for k in range(5) for j in blocks[k].before)
+    assert [site for k, site in path.steps if blocks[k].apart] == [0, 0]
 
 
 @settings(max_examples=60, deadline=None)

@@ -6,6 +6,7 @@ from scipy.stats import kstest
 
 from qdt_emu.circuit import Condition, Kind, NoisyCircuit, Structure
 from qdt_emu.engines import mps_run, statevector_run
+from qdt_emu.engines.density import Density
 from qdt_emu.engines.mps import MPS
 from qdt_emu.engines.mps_program import compile_chain
 from qdt_emu.engines.statevector import Statevector
@@ -150,6 +151,109 @@ def test_long_range_gates_are_routed():
     expected = exact.estimate(state, noisy.values, paulis.astype(np.uint8), maps, shots=1, seed=0)
     np.testing.assert_allclose(found.values, expected.values, atol=1e-6)
     assert compile_chain(noisy.structure, tuple(range(8)), 64).route.swaps > 0
+
+
+def phased(noisy, seed, *, share=0.6, diagonal=True):
+    """The same circuit with a share of its two-qubit unitaries replaced by idle phases."""
+    rng, u2 = np.random.default_rng(seed), np.array(noisy.values.unitaries2)
+    operations = []
+    for o in noisy.structure.operations:
+        chosen = o.kind is Kind.UNITARY and len(o.qubits) == 2 and rng.random() < share
+        if chosen and diagonal:
+            u2[o.slot] = np.diag(np.exp(1j * rng.uniform(-0.4, 0.4, 4)))
+        operations.append(replace(o, mechanism="zz") if chosen else o)
+    structure = replace(noisy.structure, operations=tuple(operations))
+    return NoisyCircuit(structure, replace(noisy.values, unitaries2=u2))
+
+
+@pytest.mark.parametrize("diagonal", [True, False])
+def test_phases_between_distant_qubits_need_no_swaps_and_are_exact(diagonal):
+    # What the circuit calls an idle phase and is none is not taken for one.
+    noisy = phased(random_pairs(8, 40, 5, reach=None), 1, share=1.0, diagonal=diagonal)
+    rng = np.random.default_rng(2)
+    turns = [op(Kind.UNITARY, int(q), slot=k) for k, q in enumerate(rng.integers(0, 8, 40))]
+    operations = [o for pair in zip(turns, noisy.structure.operations, strict=True) for o in pair]
+    values = replace(noisy.values, unitaries1=np.array([random_unitary(rng, 2) for _ in range(40)]))
+    noisy = NoisyCircuit(replace(noisy.structure, operations=tuple(operations)), values)
+    paulis = rng.integers(0, 4, (12, 8))
+    found = estimate(noisy, paulis, 2, engine=MPS(cutoff=0.0))
+    exact = Statevector("double")
+    state = exact.prepare(noisy.structure)
+    maps = np.tile(IDEAL, (8, 1))
+    expected = exact.estimate(state, noisy.values, paulis.astype(np.uint8), maps, shots=1, seed=0)
+    np.testing.assert_allclose(found.values, expected.values, atol=1e-6)
+    if diagonal:
+        assert compile_chain(noisy.structure, tuple(range(8)), 64).route.swaps == 0
+
+
+@pytest.mark.parametrize("unravelling", ["events", "low_entanglement"])
+@pytest.mark.parametrize("seed", range(6))
+def test_records_with_distant_phases_follow_the_exact_law(seed, unravelling):
+    # 12 tests at 1e-6 each: false alarm 1.2e-5.
+    noisy = phased(random_circuit(seed, n=4, steps=40, ratio=(0.3, 1, 2)[seed % 3]), seed)
+    records = run(noisy, 4000, seed, MPS(unravelling=unravelling))
+    assert fit(records.bits, law(noisy)) > 1e-6
+
+
+@pytest.mark.parametrize("unravelling", ["events", "low_entanglement"])
+def test_expectation_values_on_a_ring_are_those_of_the_density_matrix(unravelling):
+    # The phases of one coupler cross the whole chain. Kolmogorov-Smirnov at 1e-3 on a fixed seed.
+    scores = []
+    for seed in range(12):
+        c, exact = random_case(seed, lattice="ring"), Density()
+        ask = (c.values, c.paulis, c.readout)
+        engine = MPS(unravelling=unravelling, max_bond=64)
+        found = engine.estimate(engine.prepare(c.structure), *ask, shots=100, seed=seed)
+        want = exact.estimate(exact.prepare(c.structure), *ask, shots=1, seed=0).values
+        drawn = found.stderr > 1e-9
+        assert np.allclose(found.values[~drawn], want[~drawn], atol=1e-6)
+        scores += list((found.values - want)[drawn] / found.stderr[drawn])
+    assert kstest(scores, "norm").pvalue > 1e-3
+
+
+def test_a_leaked_qubit_dephases_its_partner_from_afar():
+    pairs = [op(Kind.UNITARY, 0, 1, slot=1), op(Kind.UNITARY, 1, 2, slot=1)]
+    far = replace(op(Kind.UNITARY, 0, 2), mechanism="zz")
+    gates = [h(2), op(Kind.LEAK, 0), *pairs, far, h(2)]
+    tables = {
+        "leakage": [[1.0, 0.0]],
+        "unitaries2": np.stack([np.diag(np.exp([0, 0, 0, 0.02j])), np.eye(4)]),
+    }
+    noisy = circuit([*gates, *(measure(q, q) for q in range(3))], 3, 3, **tables)
+    assert compile_chain(noisy.structure, (), 64).route.swaps == 0
+    bits = run(noisy, 4000).bits
+    assert bits[:, 0].all()
+    # Three leaked couplings, each a Z with probability 1/2: false alarm 6e-7.
+    assert abs(bits[:, 2].mean() - 0.5) < 5 * 0.5 / np.sqrt(4000)
+
+
+def test_a_weak_coupler_across_the_line_costs_no_accuracy():
+    # As the line of a chip that passes next to itself: swaps would discard a tenth of the state.
+    noisy = workload(14, 6, p2=0.0)
+    s, slot = noisy.structure, len(noisy.values.unitaries2)
+    far = replace(op(Kind.UNITARY, 2, 12, slot=slot), mechanism="zz")
+    cut = len(s.operations) // 2
+    operations = (*s.operations[:cut], far, *s.operations[cut:])
+    phase = np.diag(np.exp([0, 0, 0, 0.02j]))[None]
+    values = replace(noisy.values, unitaries2=np.concatenate([noisy.values.unitaries2, phase]))
+    with_far = NoisyCircuit(replace(s, operations=operations), values)
+    fidelity = [
+        run(each, 4, 3, MPS(max_bond=8, unravelling="events")).details["mps fidelity"]
+        for each in (noisy, with_far)
+    ]
+    assert fidelity[1] > fidelity[0] - 2 * np.sin(0.005) ** 2
+
+
+@pytest.mark.parametrize("unravelling", ["events", "low_entanglement"])
+def test_no_trajectory_is_cut_where_there_is_room(unravelling):
+    noisy = workload(12, 6, p2=0.05)
+    relax = tuple(op(Kind.RELAXATION, q) for q in range(12))
+    s, cut = noisy.structure, len(noisy.structure.operations) // 2
+    operations = s.operations[:cut] + relax + s.operations[cut:]
+    values = replace(noisy.values, relaxation=np.array([[0.5, 0.6, 0.1]]))
+    noisy = NoisyCircuit(replace(s, operations=operations), values)
+    records = run(noisy, 60, 2, MPS(cutoff=1e-12, unravelling=unravelling))
+    assert records.details["mps worst fidelity"] > 1 - 1e-9
 
 
 def test_the_seed_fixes_the_records_on_any_number_of_threads(monkeypatch):

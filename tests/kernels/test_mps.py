@@ -14,24 +14,25 @@ from qdt_emu.kernels.mps import (
     reduced_two,
     site,
 )
+from qdt_emu.kernels.mps_cut import dominant, factors, near
 from qdt_emu.kernels.mps_pair import (
     ANGLE,
     LOG_FIDELITY,
     ROOTS,
     apply_two,
-    dominant,
-    factors,
-    near,
     schmidt,
     spread_left,
     spread_right,
     transformed,
+    turned,
+    turns,
 )
 from qdt_emu.kernels.mps_run import choose
 from qdt_emu.kernels.randomness import shot_keys
 from tests.engines.statevector_oracle import PAULIS, embed, random_unitary
 
 SWAP = np.eye(4)[[0, 2, 1, 3]]
+UNKNOWN = np.empty((0, 0), complex)
 
 
 def both(function):
@@ -51,7 +52,7 @@ def random_chain(n=6, gates=30, seed=0, most=64, cutoff=0.0):
     chain = empty((1,) + (most,) * (n - 1) + (1,), np.complex128)
     for _ in range(gates):
         k = int(rng.integers(n - 1))
-        apply_two(chain, k, random_unitary(rng, 4), False, bool(rng.integers(2)), cutoff)
+        apply_two(chain, k, UNKNOWN, random_unitary(rng, 4), False, bool(rng.integers(2)), cutoff)
     return chain
 
 
@@ -91,11 +92,25 @@ def test_two_site_matrices_act_as_on_the_dense_state(swapped, rightwards, native
         psi = dense(chain)
         cx = np.eye(4)[[0, 1, 3, 2]].astype(complex)
         t = cx if native else random_unitary(rng, 4)
-        apply_two(chain, k, t, swapped, rightwards, 0.0)
+        apply_two(chain, k, UNKNOWN, t, swapped, rightwards, 0.0)
         full = embed(SWAP @ t @ SWAP if swapped else t, (k, k + 1), 6)
         np.testing.assert_allclose(dense(chain), full @ psi, atol=1e-7)
         assert residual(chain) < 1e-12
         assert chain.centre[0] == k + rightwards
+
+
+@pytest.mark.parametrize("angle", [0.01, 1.0])
+def test_a_known_product_of_sites_gives_the_same_state(angle):
+    rng = np.random.default_rng(7)
+    rzz = np.diag(np.exp(-0.5j * angle * np.array([1, -1, -1, 1])))
+    t = np.kron(random_unitary(rng, 2), random_unitary(rng, 2)) @ rzz
+    for k in range(5):
+        one, other, rho = random_chain(6, 30, k), random_chain(6, 30, k), np.zeros((4, 4), complex)
+        theta = reduced_two(one, k, False, rho)
+        apply_two(one, k, theta, t, False, True, 0.0)
+        apply_two(other, k, UNKNOWN, t, False, True, 0.0)
+        np.testing.assert_allclose(dense(one), dense(other), atol=1e-13)
+        assert one.centre[0] == other.centre[0]
 
 
 def test_truncation_discards_the_smallest_coefficients_and_counts_them():
@@ -103,7 +118,7 @@ def test_truncation_discards_the_smallest_coefficients_and_counts_them():
     move(chain, 2)
     psi = dense(chain)
     chain.limit[3] = 3
-    apply_two(chain, 2, np.eye(4, dtype=complex), False, True, 0.0)
+    apply_two(chain, 2, UNKNOWN, np.eye(4, dtype=complex), False, True, 0.0)
     s = np.linalg.svd(psi.reshape(8, 8))[1]
     kept = (s[:3] ** 2).sum()
     assert abs(np.vdot(dense(chain), psi)) ** 2 == pytest.approx(kept, abs=1e-10)
@@ -120,8 +135,8 @@ def test_fidelity_is_never_below_the_bound_of_angles():
         for _ in range(40):
             k, t = int(rng.integers(7)), random_unitary(rng, 4)
             t = np.linalg.qr(np.eye(4) + 0.3 * t)[0]
-            apply_two(exact, k, t, False, True, 0.0)
-            apply_two(cut, k, t, False, True, 0.0)
+            apply_two(exact, k, UNKNOWN, t, False, True, 0.0)
+            apply_two(cut, k, UNKNOWN, t, False, True, 0.0)
         fidelity = abs(np.vdot(dense(exact), dense(cut))) ** 2
         assert fidelity >= np.cos(min(cut.account[ANGLE], np.pi / 2)) ** 2 - 1e-9
 
@@ -160,19 +175,26 @@ def test_factors_are_the_best_of_their_size(function, shape, rightwards):
     np.testing.assert_allclose(isometry, np.eye(4), atol=1e-12)
 
 
+def coupled(most, angle):
+    """A chain, two of its sites with a weak gate and a strong rotation of each, and the gate."""
+    rng = np.random.default_rng(0)
+    chain = random_chain(9, 200, 5, most)
+    rzz = np.diag(np.exp(-0.5j * angle * np.array([1, -1, -1, 1])))
+    gate = np.kron(random_unitary(rng, 2), random_unitary(rng, 2)) @ rzz
+    move(chain, 4)
+    return chain, transformed(merged(chain, 4), gate, False, most, most), gate
+
+
 @pytest.mark.parametrize("angle", [0.05, 0.3])
 @pytest.mark.parametrize("rightwards", [False, True])
 @both(near)
 def test_near_is_nearly_the_best_for_weak_gates(function, rightwards, angle):
-    n, most = 9, 6
-    chain = random_chain(n, 200, 5, most)
-    rzz = np.diag(np.exp(-0.5j * angle * np.array([1, -1, -1, 1])))
+    most = 6
+    chain, theta, gate = coupled(most, angle)
     x, y = np.zeros((4, 2, 2), complex), np.zeros((4, 2, 2), complex)
-    assert schmidt(rzz, False, x, y)[1] == pytest.approx(np.sin(angle) ** 2 / 2, rel=0.1)
-    move(chain, 4)
-    old = site(chain, 5) if rightwards else site(chain, 4).reshape(2 * most, most)
-    theta = transformed(merged(chain, 4), rzz, False, most, most)
-    a, b, discarded = function(theta, old.copy(), rightwards, 1)
+    assert 0 < schmidt(gate, False, x, y)[1] < np.sin(angle) ** 2
+    start = turned(chain, 5, y[0]) if rightwards else turned(chain, 4, x[0]).reshape(2 * most, most)
+    a, b, discarded = function(theta, start, rightwards, 1, most, 0.0)
     s = np.linalg.svd(theta)[1]
     best = 1 - (s[:most] ** 2).sum()
     assert best - 1e-14 <= discarded <= 1.05 * best + 1e-14
@@ -182,14 +204,94 @@ def test_near_is_nearly_the_best_for_weak_gates(function, rightwards, angle):
     assert abs(np.vdot(kept, theta)) ** 2 == pytest.approx(1 - discarded, abs=1e-12)
 
 
+@both(turns)
+def test_turns_tells_rotations_from_projections(function):
+    rng = np.random.default_rng(2)
+    u = random_unitary(rng, 2)
+    for singular, expected in ((0.0, False), (0.2, False), (0.7, True), (1.0, True)):
+        assert function(3 * u @ np.diag([1, singular]) @ random_unitary(rng, 2)) == expected
+
+
+@pytest.mark.parametrize("rightwards", [False, True])
+@pytest.mark.parametrize("first", [0, 1])
+def test_an_operator_near_a_product_with_a_jump_loses_nothing(rightwards, first):
+    # As the diagonal operator of a relaxation event behind ECR: the larger term narrows the old
+    # subspace to the half in which the smaller one has nothing.
+    n, jump = 6, np.array([[0, 1], [0, 0]], complex)
+    gate = np.kron(np.eye(2), jump) + 0.01 * np.kron(SWAP[1:3, 1:3], jump.T)
+    gate = SWAP @ gate @ SWAP if first else gate
+    for k in range(n - 1):
+        chain = random_chain(n, 60, k)
+        psi = embed(gate, (k, k + 1), n) @ dense(chain)
+        psi /= np.linalg.norm(psi)
+        chain.account[:] = 0
+        apply_two(chain, k, UNKNOWN, gate, False, rightwards, 1e-14)
+        assert abs(np.vdot(dense(chain), psi)) ** 2 > 1 - 1e-11
+        assert chain.account[LOG_FIDELITY] > -1e-11
+        assert residual(chain) < 1e-12
+
+
+@pytest.mark.parametrize("rightwards", [False, True])
+@both(near)
+def test_near_adds_what_the_cutoff_asks_for(function, rightwards):
+    most = 6
+    chain, theta, gate = coupled(most, 0.02)
+    x, y = np.zeros((4, 2, 2), complex), np.zeros((4, 2, 2), complex)
+    schmidt(gate, False, x, y)
+    start = turned(chain, 5, y[0]) if rightwards else turned(chain, 4, x[0]).reshape(2 * most, most)
+    s = np.linalg.svd(theta)[1]
+    for cutoff in (1e-3, 1e-6, 1e-8):
+        a, b, discarded = function(theta, start, rightwards, 0, 2 * most, cutoff)
+        assert discarded <= cutoff
+        bond = a.shape[1]
+        least = int((np.cumsum(s[::-1] ** 2)[::-1] > cutoff).sum())
+        assert max(least, most) <= bond <= max(least, most) + 3
+        isometry = a.conj().T @ a if rightwards else b @ b.conj().T
+        np.testing.assert_allclose(isometry, np.eye(bond), atol=1e-12)
+        assert abs(np.vdot(a @ b, theta)) ** 2 == pytest.approx(1 - discarded, abs=1e-12)
+
+
+@both(turned)
+def test_turned_is_one_qubit_on_a_copy_of_a_site(function):
+    chain, u = random_chain(), random_unitary(np.random.default_rng(6), 2)
+    before = site(chain, 2).copy()
+    left, right = chain.bond[2:4]
+    expected = np.einsum("st,itj->isj", u, before.reshape(left, 2, right)).reshape(left, -1)
+    np.testing.assert_allclose(function(chain, 2, u), expected, atol=1e-14)
+    np.testing.assert_array_equal(site(chain, 2), before)
+
+
+def test_bonds_that_weak_gates_have_made_larger_shrink_again():
+    rng, most = np.random.default_rng(1), 64
+    chain = random_chain(10, 25, 6, most)
+    exact = random_chain(10, 25, 6, most)
+    for k in range(300):
+        u = np.kron(random_unitary(rng, 2), random_unitary(rng, 2))
+        t = u @ np.diag(np.exp(-0.01j * np.array([1, -1, -1, 1])))
+        apply_two(chain, k % 9, UNKNOWN, t, False, True, 1e-8)
+        apply_two(exact, k % 9, UNKNOWN, t, False, True, 0.0)
+    s = [np.linalg.svd(dense(exact).reshape(2**k, -1))[1] ** 2 for k in range(1, 10)]
+    assert abs(np.vdot(dense(chain), dense(exact))) ** 2 > 1 - 300 * 1e-8
+    for k, weights in enumerate(s):
+        least = int((np.cumsum(weights[::-1])[::-1] > 1e-9).sum())
+        assert chain.bond[k + 1] <= 1.5 * least + 4
+
+
 @both(dominant)
 def test_dominant_keeps_what_the_cutoff_asks_for(function):
     weights = np.array([1e-12, 1e-6, 1e-3, 0.1, 0.9])
     u = random_unitary(np.random.default_rng(5), 5)
-    for cutoff, most, kept in ((0.0, 5, 5), (1e-9, 5, 4), (1e-5, 5, 3), (0.0, 2, 2), (0.5, 5, 1)):
-        vectors, share = function((u * weights) @ u.conj().T, most, cutoff)
+    gram = (u * weights) @ u.conj().T
+    for cutoff, kept in ((0.0, 5), (1e-9, 4), (1e-5, 3)):
+        vectors, share = function(gram, 5, cutoff)
         assert vectors.shape == (5, kept)
-        assert share == pytest.approx(weights[: 5 - kept].sum() / weights.sum(), abs=1e-14)
+        np.testing.assert_allclose(vectors.conj().T @ vectors, np.eye(kept), atol=1e-13)
+        truly = 1 - np.trace(vectors.conj().T @ gram @ vectors).real / weights.sum()
+        assert truly - 1e-14 <= share <= max(cutoff, 1e-14)
+    for most in (1, 2, 3):  # not enough for the cutoff: the best there are
+        vectors, share = function(gram, most, 0.0)
+        assert vectors.shape == (5, most)
+        assert share == pytest.approx(weights[: 5 - most].sum() / weights.sum(), abs=1e-14)
 
 
 @both(adjoint)
@@ -283,11 +385,30 @@ def test_choose_takes_operators_by_their_probability(function):
     rho = a @ a.conj().T / np.trace(a @ a.conj().T).real
     kraus = np.linalg.qr(rng.normal(size=(8, 2)) + 1j * rng.normal(size=(8, 2)))[0].reshape(4, 2, 2)
     lifted = [np.kron(np.eye(2), k) for k in kraus]
+    weights = np.array([k.conj().T @ k for k in kraus])
     edges = np.cumsum([np.trace(k @ rho @ k.conj().T).real for k in lifted])
     assert edges[-1] == pytest.approx(1)
     for u in rng.random(40):
         t = np.eye(4, dtype=complex)
-        function(t, rho, kraus, 1, u)
+        function(t, rho, kraus, weights, 1, u)
         k = lifted[int(np.searchsorted(edges, u, "right"))]
         weight = np.trace(k @ rho @ k.conj().T).real
         np.testing.assert_allclose(t, k / np.sqrt(weight), atol=1e-12)
+
+
+@both(choose)
+@pytest.mark.parametrize("swapped", [False, True])
+def test_choose_among_operators_on_a_pair_knows_which_qubit_is_first(function, swapped):
+    rng = np.random.default_rng(10)
+    a = rng.normal(size=(4, 4)) + 1j * rng.normal(size=(4, 4))
+    rho = a @ a.conj().T / np.trace(a @ a.conj().T).real
+    q = np.linalg.qr(rng.normal(size=(12, 4)) + 1j * rng.normal(size=(12, 4)))[0]
+    kraus, before = q.reshape(3, 4, 4), random_unitary(rng, 4)
+    weights = np.array([k.conj().T @ k for k in kraus])
+    seen = [SWAP @ k @ SWAP if swapped else k for k in kraus]
+    p = [np.trace(k @ before @ rho @ before.conj().T @ k.conj().T).real for k in seen]
+    for u in rng.random(20):
+        t = before.copy()
+        function(t, rho, kraus, weights, 3 if swapped else 2, u)
+        k = int(np.searchsorted(np.cumsum(p), u, "right"))
+        np.testing.assert_allclose(t, seen[k] @ before / np.sqrt(p[k]), atol=1e-12)
