@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from qdt_emu.circuit import Kind, Structure, Values
 from qdt_emu.engines.engine import Expectations, Plan, Records
+from qdt_emu.engines.network_expect import Loop
 from qdt_emu.engines.network_pull import Matrix, pull
 from qdt_emu.engines.network_run import (
     Cut,
@@ -41,7 +42,7 @@ LOOP_PILOTS = 1  # trajectories in which loops are contracted
 PILOTS = 4  # trajectories that are run again with half the bond, for the error
 CHANGE = 2.0  # in the reported error, of what half the bond changes
 LOST = 0.2  # of the root of the discarded weight
-LOOPED = 3.0  # of what loops change
+LOOPED = 3.0  # of what loops change that are not contracted with the rest
 AHEAD = 32  # trajectories whose steps are held at a time
 DRAWING = 3  # times the state's bytes, measured 2.3, for boundary and messages of samples
 PULLED = 2e-3  # s of Python per string and thousand operations
@@ -200,6 +201,7 @@ class _Run:
         self.groups: tuple[tuple[int, ...], ...] = (tuple(range(len(strings))),)
         if self.static:
             self.groups = groups(graph, self.steps(0), strings, engine.max_bond)
+        self.around: list[tuple[Loop, ...]] = [()] * len(strings)
         self.known: dict[tuple[bytes, bool, bool], list[Found]] = {}
 
     def key(self, shot: int) -> np.uint64:
@@ -211,38 +213,49 @@ class _Run:
         return listed(trajectory(self.bound, self.key(shot)))[0]
 
     def trajectories(self, count: int, cut: Cut) -> list[list[Found]]:
-        """Return what each string is in each of the first trajectories."""
+        """Return what each string is in each of the first trajectories.
+
+        Loops that change much in the first ones are part of the regions in all others.
+        """
+        pilots = min(count, LOOP_PILOTS)
+        out = self.rows(range(pilots), cut)
+        for k in range(len(self.strings)):
+            self.around[k] = tuple(dict.fromkeys(loop for row in out for loop in row[k].around))
+        for first in range(pilots, count, AHEAD):
+            out += self.rows(range(first, min(count, first + AHEAD)), cut)
+        return out
+
+    def rows(self, shots: Sequence[int], cut: Cut) -> list[list[Found]]:
+        """Return what each string is in some trajectories."""
         out: list[list[Found]] = []
-        for first in range(0, count, AHEAD):
-            shots = range(first, min(count, first + AHEAD))
-            steps = {s: self.steps(s) for s in shots} if self.static else {}
-            tasks = [(s, g, steps.get(s, [])) for s in shots for g in self.groups]
-            rows = iter(
-                each(lambda task: self.values(task, cut), tasks, self.engine.workers(len(tasks)))
-            )
-            for _ in shots:
-                row: dict[int, Found] = {}
-                for group, part in zip(self.groups, islice(rows, len(self.groups)), strict=True):
-                    row.update(zip(group, part, strict=True))
-                out.append([row[k] for k in range(len(self.strings))])
+        steps = {s: self.steps(s) for s in shots} if self.static else {}
+        tasks = [(s, g, steps.get(s, [])) for s in shots for g in self.groups]
+        rows = iter(
+            each(lambda task: self.values(task, cut), tasks, self.engine.workers(len(tasks)))
+        )
+        for _ in shots:
+            row: dict[int, Found] = {}
+            for group, part in zip(self.groups, islice(rows, len(self.groups)), strict=True):
+                row.update(zip(group, part, strict=True))
+            out.append([row[k] for k in range(len(self.strings))])
         return out
 
     def values(self, task: tuple[int, tuple[int, ...], list[Step]], cut: Cut) -> list[Found]:
         """Return the strings of a group in one trajectory; equal trajectories run once."""
         shot, group, steps = task
-        strings = [self.strings[k] for k in group]
+        strings, around = [self.strings[k] for k in group], [self.around[k] for k in group]
         pilot, loops = shot < PILOTS, self.engine.loops and shot < LOOP_PILOTS
         if not self.static:
 
             def evolve_to(cut: Cut) -> GraphState:
                 return follow(self.graph, self.bound, self.key(shot), cut)[0]
 
-            return judged(evolve_to, strings, cut, pilot=pilot, loops=loops)
+            return judged(evolve_to, strings, around, cut, pilot=pilot, loops=loops)
         rest = pull(steps, strings)
         name = digest(rest)
         if name is not None and (name, pilot, loops) in self.known:
             return self.known[name, pilot, loops]
-        found = pulled_values(self.graph, rest, cut, pilot=pilot, loops=loops)
+        found = pulled_values(self.graph, rest, around, cut, pilot=pilot, loops=loops)
         if name is not None:
             self.known[name, pilot, loops] = found
         return found
@@ -254,12 +267,13 @@ def _summary(found: list[list[Found]]) -> Expectations:
     values = np.array([[f.value for f in row] for row in found])
     change = np.array([[f.value - f.half for f in row] for row in pilots])
     loops = np.array([[f.loops for f in row] for row in found[:LOOP_PILOTS]])
+    doubt = np.array([[f.doubt for f in row] for row in found[:LOOP_PILOTS]])
     lost = np.array([[-np.expm1(f.log_fidelity) for f in row] for row in found])
     count, m = values.shape
     stderr = values.std(axis=0, ddof=1) / np.sqrt(count) if count > 1 else np.zeros(m)
     own = np.sqrt(lost[:PILOTS].clip(0.0))
     cut = np.minimum(2 * own, CHANGE * np.abs(change) + LOST * own)
-    bounds = cut.mean(axis=0) + LOOPED * np.abs(loops).mean(axis=0)
+    bounds = cut.mean(axis=0) + LOOPED * doubt.mean(axis=0)
     return Expectations(
         values.mean(axis=0) + loops.mean(axis=0),
         stderr,
