@@ -8,14 +8,15 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from qdt_emu.circuit import Kind, Structure, Values
 from qdt_emu.engines.engine import Expectations, Plan, Records
 from qdt_emu.engines.network_expect import Loop
 from qdt_emu.engines.network_pull import Matrix, pull
 from qdt_emu.engines.network_run import (
+    FEWER,
     Cut,
+    Forked,
     Found,
     conditioned,
     digest,
@@ -30,7 +31,7 @@ from qdt_emu.engines.network_run import (
 from qdt_emu.engines.network_shots import Shots
 from qdt_emu.engines.network_state import Graph, GraphState
 from qdt_emu.engines.refusals import checked_codes, too_wide
-from qdt_emu.engines.threads import check_threads, each, workers
+from qdt_emu.engines.threads import check_threads, each, single_blas, workers
 from qdt_emu.engines.unravel import Bound, Step, bind, program, trajectory
 from qdt_emu.errors import InputError
 from qdt_emu.kernels.randomness import shot_keys
@@ -45,7 +46,7 @@ LOST = 0.2  # of the root of the discarded weight
 LOOPED = 3.0  # of what loops change that are not contracted with the rest
 AHEAD = 32  # trajectories whose steps are held at a time
 DRAWING = 3  # times the state's bytes, measured 2.3, for boundary and messages of samples
-PULLED = 2e-3  # s of Python per string and thousand operations
+PULLED = 1.5e-3  # s of Python per trajectory, string and thousand operations
 PAULIS = np.array(
     [[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]], complex
 )
@@ -119,8 +120,8 @@ class Network:
         threads = self.workers(shots)
         size = int(16 * threads * (sum(sizes) + 8 * max(sizes, default=1)))
         size *= 1 if paulis else DRAWING
-        seconds = max(1, shots) * seconds / threads
-        seconds += 1e-6 * len(structure.operations) * PULLED / 1e-3 * paulis
+        pulled = len(structure.operations) / 1e3 * PULLED * paulis
+        seconds = max(1, shots) * (seconds * max(1.0, min(paulis, FEWER)) + pulled) / threads
         refusal = ""
         if size > memory:
             worst = max(range(graph.n), key=lambda q: sizes[q])
@@ -161,7 +162,7 @@ class Network:
         bound = bind(_program(state.structure, kept=kept), values)
         count = 1 if _certain(bound) else shots
         run = _Run(self, state.graph, bound, strings, seed)
-        with threadpool_limits(limits=1, user_api="blas"):
+        with single_blas():
             found = run.trajectories(count, Cut(self.max_bond, self.cutoff))
         return _summary(found)
 
@@ -176,7 +177,7 @@ class Network:
         bound = bind(_program(structure), values)
         cut = Cut(self.max_bond, self.cutoff)
         shares = Shots(cut, self.message_bond, self.workers(shots), self.device)
-        with threadpool_limits(limits=1, user_api="blas"):
+        with single_blas():
             return shares.records(structure, bound, values, shots=shots, seed=seed)
 
     def workers(self, tasks: int) -> int:
@@ -247,10 +248,11 @@ class _Run:
         pilot, loops = shot < PILOTS, self.engine.loops and shot < LOOP_PILOTS
         if not self.static:
 
-            def evolve_to(cut: Cut) -> GraphState:
-                return follow(self.graph, self.bound, self.key(shot), cut)[0]
+            def evolve_to(bond: int) -> GraphState:
+                return follow(self.graph, self.bound, self.key(shot), Cut(bond, cut.cutoff))[0]
 
-            return judged(evolve_to, strings, around, cut, pilot=pilot, loops=loops)
+            forked = Forked(evolve_to(cut.max_bond), lambda: evolve_to(cut.half))
+            return judged(forked, strings, around, pilot=pilot, loops=loops)
         rest = pull(steps, strings)
         name = digest(rest)
         if name is not None and (name, pilot, loops) in self.known:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import groupby
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from qdt_emu.engines.network_expect import (
     expectation,
     plaquettes,
 )
+from qdt_emu.engines.network_gates import Row, apply, tabled
 from qdt_emu.engines.network_merge import merged
 from qdt_emu.engines.network_pull import Matrix, Pulled, kraus, pull
 from qdt_emu.engines.network_state import Graph, GraphState, product_state
@@ -40,6 +42,11 @@ class Cut:
 
     max_bond: int
     cutoff: float
+
+    @property
+    def half(self) -> int:
+        """Half the largest bond dimension, with which a pilot is run again."""
+        return max(1, self.max_bond // 2)
 
 
 @dataclass(frozen=True)
@@ -137,18 +144,76 @@ def listed(walk: Generator[Step, int | None, Ending]) -> tuple[list[Step], Endin
             return steps, end.value
 
 
+@dataclass(frozen=True)
+class Forked:
+    """A state after steps that no measured bit changes, and the way to the same with smaller bonds.
+
+    Attributes:
+        state: The state.
+        coarse: Returns the state with smaller bonds; only what differs is run again.
+    """
+
+    state: GraphState
+    coarse: Callable[[], GraphState]
+
+
 def evolved(graph: Graph, steps: Sequence[Step], cut: Cut) -> GraphState:
-    """Return the state after steps that no measured bit changes.
+    """Return the state after steps that no measured bit changes."""
+    return forked(graph, steps, cut, None).state
+
+
+def forked(graph: Graph, steps: Sequence[Step], cut: Cut, half: int | None) -> Forked:
+    """Return the state after steps, with bonds up to `cut.max_bond`, and the way to `half`.
 
     Small couplings are gathered as far as that changes less than dropping a Schmidt coefficient at
     the cutoff does.
     """
     fewer, passed = merged(graph, steps, cut.cutoff)
+    parts = [_part(graph, own) for _, own in groupby(fewer, lambda s: isinstance(s, Gate))]
     work = Work(zeros(graph))
     work.log_fidelity -= passed
-    for step in fewer:
-        advance(work, step, cut)
-    return work.state()
+    at = _walk(work, parts, cut, (0, 0), stop=half)
+    trunk = work.copy()
+    _walk(work, parts, cut, at)
+
+    def coarse() -> GraphState:
+        other = trunk.copy()
+        _walk(other, parts, Cut(half or cut.max_bond, cut.cutoff), at)
+        return other.state()
+
+    return Forked(work.state(), coarse)
+
+
+def _part(graph: Graph, steps: Iterable[Step]) -> Row | list[Step]:
+    """Return steps between events as tables, other steps as they are."""
+    own = list(steps)
+    gates = [step for step in own if isinstance(step, Gate)]
+    return tabled(graph, gates) if gates else own
+
+
+def _walk(
+    work: Work,
+    parts: Sequence[Row | list[Step]],
+    cut: Cut,
+    at: tuple[int, int],
+    *,
+    stop: int | None = None,
+) -> tuple[int, int]:
+    """Apply parts of a trajectory from a place on; return where a bond would pass `stop`."""
+    part, first = at
+    while part < len(parts):
+        own = parts[part]
+        if isinstance(own, Row):
+            first = apply(
+                work, own, max_bond=cut.max_bond, cutoff=cut.cutoff, first=first, stop=stop
+            )
+            if first < len(own.gates.kind):
+                break
+        else:
+            for step in own:
+                advance(work, step, cut)
+        part, first = part + 1, 0
+    return part, first
 
 
 def evaluate(
@@ -178,21 +243,20 @@ def evaluate(
 
 
 def judged(
-    evolve_to: Callable[[Cut], GraphState],
+    forked: Forked,
     strings: Sequence[Mapping[int, Matrix]],
     around: Sequence[Collection[Loop]],
-    cut: Cut,
     *,
     pilot: bool,
     loops: bool,
 ) -> list[Found]:
     """Return strings of a state; of a pilot, with what loops and half the bond change."""
-    state = evolve_to(cut)
+    state = forked.state
     found = evaluate(state, strings, around, loops=pilot and loops)
     halves = [f.value for f in found]
     if pilot and state.log_fidelity < -NOTHING:
-        coarse = evolve_to(Cut(max(1, cut.max_bond // 2), cut.cutoff))
-        halves = [f.value for f in evaluate(coarse, strings, [f.around for f in found])]
+        coarse = evaluate(forked.coarse(), strings, [f.around for f in found])
+        halves = [f.value for f in coarse]
     return [
         Found(f.value, state.log_fidelity, f.loops, f.doubt, half, f.around)
         for f, half in zip(found, halves, strict=True)
@@ -209,11 +273,8 @@ def pulled_values(
     loops: bool,
 ) -> list[Found]:
     """Return strings of one trajectory that were pulled back through its end."""
-
-    def evolve_to(cut: Cut) -> GraphState:
-        return evolved(graph, rest.steps, cut)
-
-    found = judged(evolve_to, rest.operators, around, cut, pilot=pilot, loops=loops)
+    both = forked(graph, rest.steps, cut, cut.half if pilot else None)
+    found = judged(both, rest.operators, around, pilot=pilot, loops=loops)
     return [
         replace(
             f, value=by * f.value, loops=by * f.loops, doubt=abs(by) * f.doubt, half=by * f.half
@@ -282,7 +343,7 @@ def growth(
             others = 1
             for k in graph.legs[site]:
                 others *= bonds[k] if k != edge else 1
-            seconds += 2.5e-10 * others * (2 * d) ** 2 * 2
-        seconds += 1.5e-4 + 4e-9 * (2 * d) ** 3
+            seconds += 1.25e-10 * others * (2 * d) ** 2 * 2
+        seconds += 1.5e-5 + 2.5e-9 * (2 * d) ** 3
         bonds[edge] = min(max_bond, 2 * d)
     return seconds, bonds
