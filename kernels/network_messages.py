@@ -20,6 +20,7 @@ class Sites(NamedTuple):
         first: Where each begins, shape (sites + 1,).
         legs: Bonds of each site in the order of its axes, -1 beyond, shape (sites, degree).
         ends: Which end of each of these bonds the site is, 0 or 1, shape (sites, degree).
+        sends: Whether the site sends a message over each of these, shape (sites, degree).
         bonds: Dimension of each bond.
         weights: Of all bonds, one after the other.
         start: Where each bond's weights begin.
@@ -30,6 +31,7 @@ class Sites(NamedTuple):
     first: Ints
     legs: Ints
     ends: Ints
+    sends: NDArray[np.bool_]
     bonds: Ints
     weights: Array
     start: Ints
@@ -116,7 +118,7 @@ def settle(net: Sites, to: Array, order: Ints, tolerance: float, most: Index) ->
                 if edge < 0:
                     break
                 bond = net.bonds[edge]
-                if bond == 1:
+                if bond == 1 or not net.sends[site, axis]:
                     continue
                 message = sent(net, to, site, axis)
                 w = net.weights[net.start[edge] : net.start[edge] + bond]

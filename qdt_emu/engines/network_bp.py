@@ -50,7 +50,7 @@ def propagate(
         tolerance: Stop when no entry of a message, times the weights of its bond, changes by more.
         max_sweeps: Stop anyway; `residual` tells.
         start: Messages to begin with; identities where None.
-        sites: Only these send messages; all where None.
+        sites: Only these send messages, to each other; all where None.
 
     Error:
         Two sweeps are exact on a tree. With loops the fixed point takes the bonds of a site as
@@ -88,9 +88,11 @@ def _packed(
     graph, local = state.graph, {k: j for j, k in enumerate(edges)}
     degree = max(len(graph.legs[q]) for q in order)
     legs, ends = np.full((len(order), degree), -1), np.zeros((len(order), degree), int)
+    sends, inside = np.zeros((len(order), degree), bool), frozenset(order)
     for r, q in enumerate(order):
         for axis, k in enumerate(graph.legs[q]):
             legs[r, axis], ends[r, axis] = local[k], _end(graph, k, q)
+            sends[r, axis] = graph.neighbour(q, k) in inside
     tensors = [state.tensors[q].reshape(-1) for q in order]
     weights = [state.weights[k] for k in edges]
     bonds = np.array([len(w) for w in weights])
@@ -99,6 +101,7 @@ def _packed(
         np.cumsum([0, *map(len, tensors)]),
         legs,
         ends,
+        sends,
         bonds,
         np.concatenate(weights),
         np.cumsum(bonds) - bonds,

@@ -21,7 +21,7 @@ FADED = 3e-3  # share of a bond's weight that a first look at loops leaves out
 TOLERANCE = 1e-3  # sum of changes from which loops become part of the region, if that can be exact
 SURE = 0.1  # of it: below, a first look is enough
 UNSEEN = 2e-5  # what a first look may miss of a loop
-SETTLED, SWEEPS = 1e-6, 50  # of messages in a region with bonds cut
+SETTLED, SWEEPS = 1e-5, 50  # of messages in a region with bonds cut
 LARGEST = 2.0  # change of the expectation value of operators of norm 1
 
 
@@ -222,7 +222,8 @@ def _change(
     """
     whole = state.weights
     if work <= SKETCH:
-        visible = {k: _visible(state.weights[k]) for k in more[1]}
+        touched = {k for q in more[0] for k in state.graph.legs[q]}
+        visible = {k: _visible(state.weights[k]) for k in touched}
         state, messages = narrowed(state, messages, visible)
     edges = more[1] - base[1] if _looped(base) and work > FINE else None
     state, messages = _fitted(state, messages, more, operators, work, edges)

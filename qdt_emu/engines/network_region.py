@@ -18,7 +18,7 @@ Bonds = tuple[tuple[int, tuple[int, ...]], ...]
 
 LINE = 1e8  # multiply-adds up to which site after site is good enough: no search for a better order
 HOPELESS = 300.0  # times what it may take: a search finds no order so much better
-ENTRIES = 1 << 25  # of the largest tensor; 0.5 GB
+ENTRIES = 1 << 22  # of the largest tensor; 64 MB
 CAPS = (64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2)  # of the bonds of regions that take too much
 
 
