@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from qdt_emu.kernels.randomness import Index
 
@@ -166,16 +165,112 @@ def closed(plain: Array, projector: Array, factors: Array, b: Index, a: Index) -
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def grown(side: tuple[Array, Array, Array], factors: Array) -> Array:
+    """Return a site with weights and an operator's factors on its bond: (others * d, rank * bond).
+
+    Args:
+        side: Arguments of `opened`.
+        factors: Shape (rank, d, d).
+    """
+    tensor, before, after = side
+    b, bond, a, d = tensor.shape
+    rank = len(factors)
+    out = np.zeros((b * a * d, rank * bond), tensor.dtype)
+    for x in range(b):
+        for y in range(a):
+            w = before[x] * after[y]
+            for r in range(rank):
+                for p in range(d):
+                    row = (x * a + y) * d + p
+                    for q in range(d):
+                        by = factors[r, p, q] * w
+                        if by == 0:
+                            continue
+                        for i in range(bond):
+                            out[row, r * bond + i] += by * tensor[x, i, y, q]
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def by_qr(
+    left: tuple[Array, Array, Array],
+    right: tuple[Array, Array, Array],
+    weight: Array,
+    factors: tuple[Array, Array],
+    max_bond: Index,
+    cutoff: float,
+) -> tuple[Array, Array, Array, float]:
+    """Return both new sites, coefficients kept and squared norm of all, to all digits.
+
+    Args:
+        left: Arguments of `opened` of the first site.
+        right: The same of the second.
+        weight: Of the bond.
+        factors: Of the operator on the first and second site, each of shape (rank, d, d).
+        max_bond: Most coefficients kept.
+        cutoff: Ratio to the largest below which they are dropped.
+    """
+    bond, rank = len(weight), len(factors[0])
+    spread = np.empty(rank * bond, weight.dtype)
+    for k in range(rank * bond):
+        spread[k] = weight[k % bond]
+    r = np.linalg.qr(grown(left, factors[0]))[1]
+    t = np.linalg.qr(grown(right, factors[1]))[1]
+    u, s, v = np.linalg.svd(np.dot(r * spread, t.T.copy()), False)
+    room = 0
+    while room < min(len(s), max_bond) and (room == 0 or s[room] > cutoff * s[0]):
+        room += 1
+    kept = s[:room].copy()
+    p = np.dot(t.T.copy(), np.conj(v[:room]).T / kept)
+    q = np.dot(r.T.copy(), np.conj(u[:, :room]) / kept)
+    for i in range(rank * bond):
+        for k in range(room):
+            p[i, k] *= spread[i]
+            q[i, k] *= spread[i]
+    new_left = closed(opened(*left)[0], p, factors[0], len(left[1]), len(left[2]))
+    new_right = closed(opened(*right)[0], q, factors[1], len(right[1]), len(right[2]))
+    return new_left, new_right, kept, (s * s).sum()
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def projected(
+    first: Array, second: Array, weight: Array, max_bond: Index, cutoff: float, steep: float
+) -> tuple[bool, Array, Array, Array, float]:
+    """Return what `projectors` does, from the Gram matrices of both sides of a bond.
+
+    Args:
+        first: Of the first site with the operator's factors, see `attached`.
+        second: Of the second.
+        weight: Of the bond, before the operator.
+        max_bond: See `projectors`.
+        cutoff: See `projectors`.
+        steep: See `projectors`.
+    """
+    spread = np.empty(len(first), weight.dtype)
+    for k in range(len(first)):
+        spread[k] = weight[k % len(weight)]
+    low, tiny = first.copy(), steep**3 * 10
+    if lower(low, tiny):
+        return projectors(low, second, spread, max_bond, cutoff, steep)
+    # One side may have fewer states than its bond; the other then has a Cholesky factor.
+    low = second.copy()
+    if not lower(low, tiny):
+        return False, first, second, weight, 0.0
+    ok, q, p, kept, total = projectors(low, first, spread, max_bond, cutoff, steep)
+    return ok, p, q, kept, total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def update(
     left: tuple[Array, Array, Array],
     right: tuple[Array, Array, Array],
-    weight: NDArray[np.float64],
+    weight: Array,
     factors: tuple[Array, Array, Array, Array],
     max_bond: Index,
     cutoff: float,
     steep: float,
-) -> tuple[bool, Array, Array, Array, float]:
-    """Return whether it worked, both new sites, coefficients kept, squared norm of all.
+) -> tuple[Array, Array, Array, float]:
+    """Return both new sites, coefficients kept, squared norm of all.
 
     Args:
         left: Arguments of `opened` of the first site.
@@ -184,28 +279,17 @@ def update(
         factors: Of the operator on the first and second site, then what `attached` needs of both.
         max_bond: See `projectors`.
         cutoff: See `projectors`.
-        steep: See `projectors`.
+        steep: Ratio of coefficients kept below which Gram matrices are not accurate enough: then
+            QR and SVD take over.
     """
-    bond, rank = len(weight), len(factors[0])
+    bond = len(weight)
     plain_left, gram_left = opened(*left)
     plain_right, gram_right = opened(*right)
     first = attached(gram_left, factors[2], bond)
     second = attached(gram_right, factors[3], bond)
-    spread = np.empty(rank * bond, weight.dtype)
-    for k in range(rank * bond):
-        spread[k] = weight[k % bond]
-    low = first.copy()
-    tiny = steep**3 * 10
-    if lower(low, tiny):
-        ok, p, q, kept, total = projectors(low, second, spread, max_bond, cutoff, steep)
-    else:
-        # One side may have fewer states than its bond; the other then has a Cholesky factor.
-        low = second.copy()
-        if not lower(low, tiny):
-            return False, left[0], right[0], weight, 0.0
-        ok, q, p, kept, total = projectors(low, first, spread, max_bond, cutoff, steep)
+    ok, p, q, kept, total = projected(first, second, weight, max_bond, cutoff, steep)
     if not ok:
-        return False, left[0], right[0], weight, 0.0
+        return by_qr(left, right, weight, (factors[0], factors[1]), max_bond, cutoff)
     new_left = closed(plain_left, p, factors[0], len(left[1]), len(left[2]))
     new_right = closed(plain_right, q, factors[1], len(right[1]), len(right[2]))
-    return True, new_left, new_right, kept, total
+    return new_left, new_right, kept, total

@@ -8,13 +8,15 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from qdt_emu.circuit import Kind, Structure, Values
 from qdt_emu.engines.engine import Expectations, Plan, Records
+from qdt_emu.engines.network_expect import Loop
 from qdt_emu.engines.network_pull import Matrix, pull
 from qdt_emu.engines.network_run import (
+    FEWER,
     Cut,
+    Forked,
     Found,
     conditioned,
     digest,
@@ -29,7 +31,7 @@ from qdt_emu.engines.network_run import (
 from qdt_emu.engines.network_shots import Shots
 from qdt_emu.engines.network_state import Graph, GraphState
 from qdt_emu.engines.refusals import checked_codes, too_wide
-from qdt_emu.engines.threads import check_threads, each, workers
+from qdt_emu.engines.threads import check_threads, each, single_blas, workers
 from qdt_emu.engines.unravel import Bound, Step, bind, program, trajectory
 from qdt_emu.errors import InputError
 from qdt_emu.kernels.randomness import shot_keys
@@ -41,10 +43,10 @@ LOOP_PILOTS = 1  # trajectories in which loops are contracted
 PILOTS = 4  # trajectories that are run again with half the bond, for the error
 CHANGE = 2.0  # in the reported error, of what half the bond changes
 LOST = 0.2  # of the root of the discarded weight
-LOOPED = 3.0  # of what loops change
+LOOPED = 3.0  # of what loops change that are not contracted with the rest
 AHEAD = 32  # trajectories whose steps are held at a time
 DRAWING = 3  # times the state's bytes, measured 2.3, for boundary and messages of samples
-PULLED = 2e-3  # s of Python per string and thousand operations
+PULLED = 1.5e-3  # s of Python per trajectory, string and thousand operations
 PAULIS = np.array(
     [[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]], complex
 )
@@ -118,8 +120,8 @@ class Network:
         threads = self.workers(shots)
         size = int(16 * threads * (sum(sizes) + 8 * max(sizes, default=1)))
         size *= 1 if paulis else DRAWING
-        seconds = max(1, shots) * seconds / threads
-        seconds += 1e-6 * len(structure.operations) * PULLED / 1e-3 * paulis
+        pulled = len(structure.operations) / 1e3 * PULLED * paulis
+        seconds = max(1, shots) * (seconds * max(1.0, min(paulis, FEWER)) + pulled) / threads
         refusal = ""
         if size > memory:
             worst = max(range(graph.n), key=lambda q: sizes[q])
@@ -160,7 +162,7 @@ class Network:
         bound = bind(_program(state.structure, kept=kept), values)
         count = 1 if _certain(bound) else shots
         run = _Run(self, state.graph, bound, strings, seed)
-        with threadpool_limits(limits=1, user_api="blas"):
+        with single_blas():
             found = run.trajectories(count, Cut(self.max_bond, self.cutoff))
         return _summary(found)
 
@@ -175,7 +177,7 @@ class Network:
         bound = bind(_program(structure), values)
         cut = Cut(self.max_bond, self.cutoff)
         shares = Shots(cut, self.message_bond, self.workers(shots), self.device)
-        with threadpool_limits(limits=1, user_api="blas"):
+        with single_blas():
             return shares.records(structure, bound, values, shots=shots, seed=seed)
 
     def workers(self, tasks: int) -> int:
@@ -200,6 +202,7 @@ class _Run:
         self.groups: tuple[tuple[int, ...], ...] = (tuple(range(len(strings))),)
         if self.static:
             self.groups = groups(graph, self.steps(0), strings, engine.max_bond)
+        self.around: list[tuple[Loop, ...]] = [()] * len(strings)
         self.known: dict[tuple[bytes, bool, bool], list[Found]] = {}
 
     def key(self, shot: int) -> np.uint64:
@@ -211,38 +214,50 @@ class _Run:
         return listed(trajectory(self.bound, self.key(shot)))[0]
 
     def trajectories(self, count: int, cut: Cut) -> list[list[Found]]:
-        """Return what each string is in each of the first trajectories."""
+        """Return what each string is in each of the first trajectories.
+
+        Loops that change much in the first ones are part of the regions in all others.
+        """
+        pilots = min(count, LOOP_PILOTS)
+        out = self.rows(range(pilots), cut)
+        for k in range(len(self.strings)):
+            self.around[k] = tuple(dict.fromkeys(loop for row in out for loop in row[k].around))
+        for first in range(pilots, count, AHEAD):
+            out += self.rows(range(first, min(count, first + AHEAD)), cut)
+        return out
+
+    def rows(self, shots: Sequence[int], cut: Cut) -> list[list[Found]]:
+        """Return what each string is in some trajectories."""
         out: list[list[Found]] = []
-        for first in range(0, count, AHEAD):
-            shots = range(first, min(count, first + AHEAD))
-            steps = {s: self.steps(s) for s in shots} if self.static else {}
-            tasks = [(s, g, steps.get(s, [])) for s in shots for g in self.groups]
-            rows = iter(
-                each(lambda task: self.values(task, cut), tasks, self.engine.workers(len(tasks)))
-            )
-            for _ in shots:
-                row: dict[int, Found] = {}
-                for group, part in zip(self.groups, islice(rows, len(self.groups)), strict=True):
-                    row.update(zip(group, part, strict=True))
-                out.append([row[k] for k in range(len(self.strings))])
+        steps = {s: self.steps(s) for s in shots} if self.static else {}
+        tasks = [(s, g, steps.get(s, [])) for s in shots for g in self.groups]
+        rows = iter(
+            each(lambda task: self.values(task, cut), tasks, self.engine.workers(len(tasks)))
+        )
+        for _ in shots:
+            row: dict[int, Found] = {}
+            for group, part in zip(self.groups, islice(rows, len(self.groups)), strict=True):
+                row.update(zip(group, part, strict=True))
+            out.append([row[k] for k in range(len(self.strings))])
         return out
 
     def values(self, task: tuple[int, tuple[int, ...], list[Step]], cut: Cut) -> list[Found]:
         """Return the strings of a group in one trajectory; equal trajectories run once."""
         shot, group, steps = task
-        strings = [self.strings[k] for k in group]
+        strings, around = [self.strings[k] for k in group], [self.around[k] for k in group]
         pilot, loops = shot < PILOTS, self.engine.loops and shot < LOOP_PILOTS
         if not self.static:
 
-            def evolve_to(cut: Cut) -> GraphState:
-                return follow(self.graph, self.bound, self.key(shot), cut)[0]
+            def evolve_to(bond: int) -> GraphState:
+                return follow(self.graph, self.bound, self.key(shot), Cut(bond, cut.cutoff))[0]
 
-            return judged(evolve_to, strings, cut, pilot=pilot, loops=loops)
+            forked = Forked(evolve_to(cut.max_bond), lambda: evolve_to(cut.half))
+            return judged(forked, strings, around, pilot=pilot, loops=loops)
         rest = pull(steps, strings)
         name = digest(rest)
         if name is not None and (name, pilot, loops) in self.known:
             return self.known[name, pilot, loops]
-        found = pulled_values(self.graph, rest, cut, pilot=pilot, loops=loops)
+        found = pulled_values(self.graph, rest, around, cut, pilot=pilot, loops=loops)
         if name is not None:
             self.known[name, pilot, loops] = found
         return found
@@ -254,12 +269,13 @@ def _summary(found: list[list[Found]]) -> Expectations:
     values = np.array([[f.value for f in row] for row in found])
     change = np.array([[f.value - f.half for f in row] for row in pilots])
     loops = np.array([[f.loops for f in row] for row in found[:LOOP_PILOTS]])
+    doubt = np.array([[f.doubt for f in row] for row in found[:LOOP_PILOTS]])
     lost = np.array([[-np.expm1(f.log_fidelity) for f in row] for row in found])
     count, m = values.shape
     stderr = values.std(axis=0, ddof=1) / np.sqrt(count) if count > 1 else np.zeros(m)
     own = np.sqrt(lost[:PILOTS].clip(0.0))
     cut = np.minimum(2 * own, CHANGE * np.abs(change) + LOST * own)
-    bounds = cut.mean(axis=0) + LOOPED * np.abs(loops).mean(axis=0)
+    bounds = cut.mean(axis=0) + LOOPED * doubt.mean(axis=0)
     return Expectations(
         values.mean(axis=0) + loops.mean(axis=0),
         stderr,

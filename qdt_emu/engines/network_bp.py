@@ -1,11 +1,13 @@
 """Belief propagation: what each side of a bond looks like from the other."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from qdt_emu.engines.network_state import Array, Graph, GraphState
+from qdt_emu.kernels.network_messages import Sites, settle
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +19,7 @@ class Messages:
 
     Attributes:
         to: `to[edge][k]` arrives at site `edges[edge][k]`; shape (bond, bond).
-        residual: Largest change of an entry in the last sweep.
+        residual: Largest change of an entry in the last sweep, times the weights of its bond.
         sweeps: Sweeps done.
     """
 
@@ -39,14 +41,16 @@ def propagate(
     tolerance: float = 1e-10,
     max_sweeps: int = 100,
     start: Messages | None = None,
+    sites: Collection[int] | None = None,
 ) -> Messages:
     """Return messages at the fixed point of belief propagation.
 
     Args:
         state: Any gauge; the nearer to Vidal's, the fewer sweeps.
-        tolerance: Stop when no entry of a message changes by more.
+        tolerance: Stop when no entry of a message, times the weights of its bond, changes by more.
         max_sweeps: Stop anyway; `residual` tells.
         start: Messages to begin with; identities where None.
+        sites: Only these send messages, to each other; all where None.
 
     Error:
         Two sweeps are exact on a tree. With loops the fixed point takes the bonds of a site as
@@ -59,32 +63,52 @@ def propagate(
     Source:
         Alkabetz and Arad, Phys. Rev. Research 3, 023073 (2021).
     """
-    graph = state.graph
-    to = [list(pair) for pair in (start or gauge_messages(state)).to]
-    order = _order(graph)
-    residual, sweeps = np.inf, 0
-    while residual > tolerance and sweeps < max_sweeps:
-        residual = 0.0
-        for site in order if sweeps % 2 else order[::-1]:
-            legs = graph.legs[site]
-            if all(len(state.weights[k]) == 1 for k in legs):
-                continue
-            inside = [environment(state, to[k][_end(graph, k, site)], k) for k in legs]
-            for axis, k in enumerate(legs):
-                if len(state.weights[k]) == 1:
-                    continue
-                message = outgoing(state.tensors[site], inside, axis)
-                message *= len(message) / np.trace(message).real
-                far = 1 - _end(graph, k, site)
-                residual = max(residual, float(np.abs(message - to[k][far]).max()))
-                to[k][far] = message
-        sweeps += 1
-    return Messages(tuple((pair[0], pair[1]) for pair in to), float(residual), sweeps)
+    graph, to = state.graph, list((start or gauge_messages(state)).to)
+    order = [
+        q
+        for q in _walk(graph.n, graph.edges)
+        if (sites is None or q in sites) and any(len(state.weights[k]) > 1 for k in graph.legs[q])
+    ]
+    if not order:
+        return Messages(tuple(to), 0.0, 1)
+    edges = sorted({k for q in order for k in graph.legs[q]})
+    net, flat = _packed(state, order, edges, [m for k in edges for m in to[k]])
+    residual, sweeps = settle(net, flat, np.arange(len(order)), tolerance, max_sweeps)
+    for j, k in enumerate(edges):
+        bond = len(state.weights[k])
+        near, far = (flat[p : p + bond * bond].reshape(bond, bond) for p in net.place[j])
+        to[k] = near, far
+    return Messages(tuple(to), residual, sweeps)
 
 
-def _order(graph: Graph) -> tuple[int, ...]:
-    """Return all sites, each after a neighbour: two sweeps there and back settle a tree."""
-    return _walk(graph.n, graph.edges)
+def _packed(
+    state: GraphState, order: Sequence[int], edges: Sequence[int], messages: Sequence[Array]
+) -> tuple[Sites, Array]:
+    """Return sites and bonds as the kernel reads them, and the messages to both ends of each."""
+    graph, local = state.graph, {k: j for j, k in enumerate(edges)}
+    degree = max(len(graph.legs[q]) for q in order)
+    legs, ends = np.full((len(order), degree), -1), np.zeros((len(order), degree), int)
+    sends, inside = np.zeros((len(order), degree), bool), frozenset(order)
+    for r, q in enumerate(order):
+        for axis, k in enumerate(graph.legs[q]):
+            legs[r, axis], ends[r, axis] = local[k], _end(graph, k, q)
+            sends[r, axis] = graph.neighbour(q, k) in inside
+    tensors = [state.tensors[q].reshape(-1) for q in order]
+    weights = [state.weights[k] for k in edges]
+    bonds = np.array([len(w) for w in weights])
+    net = Sites(
+        np.concatenate(tensors),
+        np.cumsum([0, *map(len, tensors)]),
+        legs,
+        ends,
+        sends,
+        bonds,
+        np.concatenate(weights),
+        np.cumsum(bonds) - bonds,
+        (np.cumsum(np.repeat(bonds**2, 2)) - np.repeat(bonds**2, 2)).reshape(-1, 2),
+    )
+    flat = np.concatenate([m.reshape(-1) for m in messages])
+    return net, flat.astype(net.tensors.dtype)
 
 
 @lru_cache(maxsize=64)

@@ -10,7 +10,7 @@ import numpy as np
 
 from qdt_emu.engines.network_state import Array, GraphState
 from qdt_emu.errors import InputError
-from qdt_emu.kernels.network_update import closed, opened, update
+from qdt_emu.kernels.network_update import opened, update
 
 Side = tuple[Array, Array, Array]
 RANK = 500.0  # factors of an operator below so many roundings of the largest are left out
@@ -145,6 +145,10 @@ class Work:
         self.log_fidelity = state.log_fidelity
         self._edge = state.graph.edge
 
+    def copy(self) -> "Work":
+        """Return the same, to be changed on its own; tensors are replaced, never changed."""
+        return Work(self.state())
+
     def state(self) -> GraphState:
         """Return what has become of the state."""
         return GraphState(
@@ -278,50 +282,21 @@ def cut(
         Gram matrices leave the rounding over the smallest ratio kept in the state; where that
         would be more than 1e-11 (single precision 2e-5), QR and SVD take over.
     """
-    steep = np.finfo(weight.dtype).eps ** (1 / 3)
     both = (factors.left, factors.right, factors.left_gram, factors.right_gram)
-    done, x, y, values, total = update(left, right, weight, both, max_bond, cutoff, steep)
-    if not done:
-        spread = np.tile(weight, len(factors.left))
-        a, b = _attach(left, factors.left), _attach(right, factors.right)
-        p, q, values, total = _by_qr(a, b, spread, max_bond, cutoff)
-        x = closed(_flat(left[0]), p, factors.left, len(left[1]), len(left[2]))
-        y = closed(_flat(right[0]), q, factors.right, len(right[1]), len(right[2]))
+    x, y, values, total = update(left, right, weight, both, max_bond, cutoff, steep(weight.dtype))
     kept = float(values @ values)
     norm = kept**0.5
     return x, y, values / norm, max(0.0, 1 - kept / total), norm
 
 
-def _flat(tensor: Array) -> Array:
-    """Return (before, bond, after, d) as (before * after, bond * d)."""
-    b, bond, a, d = tensor.shape
-    return np.ascontiguousarray(tensor.transpose(0, 2, 1, 3)).reshape(b * a, bond * d)
-
-
-def _attach(side: Side, factors: Array) -> Array:
-    """Return a site with weights and the operator's factors on its bond: (others * d, rank * D)."""
-    tensor, before, after = side
-    weighted = tensor * before[:, None, None, None] * after[:, None]
-    grown = np.einsum("rxp,biap->baxri", factors, weighted)
-    return grown.reshape(-1, len(factors) * tensor.shape[1])
+def steep(dtype: np.dtype[Any]) -> float:
+    """Return the smallest ratio of Schmidt coefficients that Gram matrices are trusted with."""
+    return float(np.finfo(dtype).eps ** (1 / 3))
 
 
 def _as(dtype: np.dtype[Any], tensor: Array, before: Array, after: Array) -> Side:
     """Return a side with its tensor in a precision."""
     return tensor if tensor.dtype == dtype else tensor.astype(dtype), before, after
-
-
-def _by_qr(
-    a: Array, b: Array, spread: Array, max_bond: int, cutoff: float
-) -> tuple[Array, Array, Array, float]:
-    """Return projectors, Schmidt coefficients kept and squared norm of all, to all digits."""
-    r, t = np.asarray(np.linalg.qr(a, mode="r")), np.asarray(np.linalg.qr(b, mode="r"))
-    u, s, v = np.linalg.svd((r * spread) @ t.T, full_matrices=False)
-    room = max(1, min(max_bond, int(np.count_nonzero(s > cutoff * s[0]))))
-    values = s[:room].copy()
-    p = spread[:, None] * (t.T @ (v[:room].conj().T / values))
-    q = spread[:, None] * (r.T @ (u[:, :room].conj() / values))
-    return p, q, values, float(s @ s)
 
 
 @lru_cache(maxsize=8)

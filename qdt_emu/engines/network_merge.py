@@ -47,6 +47,8 @@ def merged(graph: Graph, steps: Sequence[Step], tolerance: float) -> tuple[list[
             kind[i], matrix[i], turns[i], size[i] = _parts(step.matrix.tobytes(), a > b)
             qubits[i] = pair = (min(a, b), max(a, b))
             edge[i] = graph.edge[pair]
+    if not np.any(kind == SMALL):
+        return list(steps), 0.0
     room = 3 * k + 2 * n
     out = Out(
         np.full(room, -1), np.full((room, 2), -1), np.zeros((room, 4, 4), complex), np.zeros(1, int)

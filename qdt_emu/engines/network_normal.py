@@ -10,7 +10,9 @@ from qdt_emu.engines.unravel import Gate, Step
 
 Matrix = NDArray[np.complex128]
 ROUNDING = 1e-12
-Split = tuple[Matrix, Matrix, Matrix, Matrix, Matrix]
+Turn = Matrix | None
+"""A unitary on a qubit; None is the identity."""
+Split = tuple[Turn, Turn, Matrix, Turn, Turn]
 
 
 def split(matrix: Matrix) -> Split | None:
@@ -45,7 +47,11 @@ def _split(data: bytes) -> Split | None:
     d = np.diagonal(core)
     if np.abs(core - np.diag(d)).max() > ROUNDING:
         return None
-    return u, v, d.copy(), w.conj().T, x.conj().T
+    return _turn(u), _turn(v), d.copy(), _turn(w.conj().T), _turn(x.conj().T)
+
+
+def _turn(matrix: Matrix) -> Turn:
+    return None if np.array_equal(matrix, np.eye(2)) else np.ascontiguousarray(matrix)
 
 
 def _basis(products: Matrix) -> Matrix:
@@ -95,10 +101,11 @@ class _Form:
         self.phases: dict[tuple[int, int], Matrix] = {}
         self.couplers: dict[int, set[tuple[int, int]]] = {}
 
-    def turn(self, qubit: int, matrix: Matrix) -> None:
+    def turn(self, qubit: int, matrix: Turn) -> None:
         """Add a unitary on a qubit."""
-        old = self.turns.get(qubit)
-        self.turns[qubit] = matrix if old is None else matrix @ old
+        if matrix is not None:
+            old = self.turns.get(qubit)
+            self.turns[qubit] = matrix if old is None else matrix @ old
 
     def emit(self, edge: tuple[int, int]) -> None:
         """Fix the phases of a coupler."""
@@ -127,11 +134,12 @@ class _Form:
         phases = d.reshape(2, 2)
         for axis, (q, before) in enumerate(((a, w), (b, x))):
             self.turn(q, before)
-            turn = self.turns[q]
-            size = np.abs(turn)
-            if size[0, 0] <= ROUNDING:
+            turn = self.turns.get(q)
+            if turn is None:
+                continue
+            if abs(turn[0, 0]) <= ROUNDING:
                 phases = np.flip(phases, axis)
-            elif size[0, 1] > ROUNDING:
+            elif abs(turn[0, 1]) > ROUNDING:
                 self.flush(q)
         edge = (a, b)
         if a > b:

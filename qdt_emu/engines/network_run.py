@@ -1,16 +1,24 @@
 """Trajectories of a graph tensor network, from the steps to numbers."""
 
 import hashlib
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import groupby
 
 import numpy as np
 
 from qdt_emu.circuit import Kind, Structure
 from qdt_emu.engines.network_bp import propagate
 from qdt_emu.engines.network_evolve import Work, factor
-from qdt_emu.engines.network_expect import expectation, plaquettes
+from qdt_emu.engines.network_expect import (
+    TOLERANCE,
+    Estimate,
+    Loop,
+    expectation,
+    plaquettes,
+)
+from qdt_emu.engines.network_gates import Row, apply, tabled
 from qdt_emu.engines.network_merge import merged
 from qdt_emu.engines.network_pull import Matrix, Pulled, kraus, pull
 from qdt_emu.engines.network_state import Graph, GraphState, product_state
@@ -18,9 +26,8 @@ from qdt_emu.engines.unravel import Bound, Ending, Gate, Measure, Reset, Step, t
 
 FEWER = 2.0  # how much more work strings may cost one by one than together
 SETTLED = 1e-12  # change of a bond's density matrix at which re-gauging after an event stops
-FEW = 4  # strings
-LOOP_BONDS = 16, 8  # bonds of a loop are cut down to this for its correction: few strings, many
 NOTHING = 1e-13  # discarded weight that is rounding
+LEFT = 0.07  # of the root of the discarded weight, about what cuts change: so much loops may, too
 BP_TOLERANCE, BP_SWEEPS = 1e-6, 50
 
 
@@ -36,22 +43,31 @@ class Cut:
     max_bond: int
     cutoff: float
 
+    @property
+    def half(self) -> int:
+        """Half the largest bond dimension, with which a pilot is run again."""
+        return max(1, self.max_bond // 2)
+
 
 @dataclass(frozen=True)
 class Found:
     """One string in one trajectory.
 
     Attributes:
-        value: Expectation value with messages around the tree of the support.
+        value: Expectation value with messages around the region of the support.
         log_fidelity: Of the state it was taken from.
-        loops: What loops change in it; 0.0 where that was not asked for.
+        loops: What further loops change in it; 0.0 where that was not asked for.
+        doubt: Sum of the absolute values of these changes.
         half: The value with half the bond; the same where nothing was cut or it was not asked for.
+        around: Loops in the region.
     """
 
     value: float
     log_fidelity: float
     loops: float
+    doubt: float
     half: float
+    around: tuple[Loop, ...] = ()
 
 
 @lru_cache(maxsize=64)
@@ -128,74 +144,141 @@ def listed(walk: Generator[Step, int | None, Ending]) -> tuple[list[Step], Endin
             return steps, end.value
 
 
+@dataclass(frozen=True)
+class Forked:
+    """A state after steps that no measured bit changes, and the way to the same with smaller bonds.
+
+    Attributes:
+        state: The state.
+        coarse: Returns the state with smaller bonds; only what differs is run again.
+    """
+
+    state: GraphState
+    coarse: Callable[[], GraphState]
+
+
 def evolved(graph: Graph, steps: Sequence[Step], cut: Cut) -> GraphState:
-    """Return the state after steps that no measured bit changes.
+    """Return the state after steps that no measured bit changes."""
+    return forked(graph, steps, cut, None).state
+
+
+def forked(graph: Graph, steps: Sequence[Step], cut: Cut, half: int | None) -> Forked:
+    """Return the state after steps, with bonds up to `cut.max_bond`, and the way to `half`.
 
     Small couplings are gathered as far as that changes less than dropping a Schmidt coefficient at
     the cutoff does.
     """
     fewer, passed = merged(graph, steps, cut.cutoff)
+    parts = [_part(graph, own) for _, own in groupby(fewer, lambda s: isinstance(s, Gate))]
     work = Work(zeros(graph))
     work.log_fidelity -= passed
-    for step in fewer:
-        advance(work, step, cut)
-    return work.state()
+    at = _walk(work, parts, cut, (0, 0), stop=half)
+    trunk = work.copy()
+    _walk(work, parts, cut, at)
+
+    def coarse() -> GraphState:
+        other = trunk.copy()
+        _walk(other, parts, Cut(half or cut.max_bond, cut.cutoff), at)
+        return other.state()
+
+    return Forked(work.state(), coarse)
+
+
+def _part(graph: Graph, steps: Iterable[Step]) -> Row | list[Step]:
+    """Return steps between events as tables, other steps as they are."""
+    own = list(steps)
+    gates = [step for step in own if isinstance(step, Gate)]
+    return tabled(graph, gates) if gates else own
+
+
+def _walk(
+    work: Work,
+    parts: Sequence[Row | list[Step]],
+    cut: Cut,
+    at: tuple[int, int],
+    *,
+    stop: int | None = None,
+) -> tuple[int, int]:
+    """Apply parts of a trajectory from a place on; return where a bond would pass `stop`."""
+    part, first = at
+    while part < len(parts):
+        own = parts[part]
+        if isinstance(own, Row):
+            first = apply(
+                work, own, max_bond=cut.max_bond, cutoff=cut.cutoff, first=first, stop=stop
+            )
+            if first < len(own.gates.kind):
+                break
+        else:
+            for step in own:
+                advance(work, step, cut)
+        part, first = part + 1, 0
+    return part, first
 
 
 def evaluate(
     state: GraphState,
     strings: Sequence[Mapping[int, Matrix]],
+    around: Sequence[Collection[Loop]],
     *,
     loops: bool = False,
-) -> tuple[list[float], list[float]]:
-    """Return the value of each string in a state, and what loops change in it."""
+) -> list[Estimate]:
+    """Return each string in a state, given loops of its region; and what other loops change."""
     open_edges = frozenset(k for k, w in enumerate(state.weights) if len(w) > 1)
     loops = loops and bool(plaquettes(state.graph, open_edges))
-    messages = None
-    if loops:
+    tolerance = max(TOLERANCE, LEFT * np.sqrt(-np.expm1(min(0.0, state.log_fidelity))))
+    found = [
+        expectation(state, string, loops=loops, tolerance=tolerance, looks=0) for string in strings
+    ]
+    # The gauge's own messages are near enough to the fixed point as long as loops are small.
+    far = [bool(a) or f.rough for a, f in zip(around, found, strict=True)]
+    if any(far):
         messages = propagate(state, tolerance=BP_TOLERANCE, max_sweeps=BP_SWEEPS)
-    bond = LOOP_BONDS[len(strings) > FEW] if loops else 0
-    found = [expectation(state, string, messages, loops=bond) for string in strings]
-    return [f.value for f in found], [f.loops for f in found]
+    return [
+        expectation(state, string, messages, loops=loops, around=held, tolerance=tolerance)
+        if is_far
+        else f
+        for string, held, f, is_far in zip(strings, around, found, far, strict=True)
+    ]
 
 
 def judged(
-    evolve_to: Callable[[Cut], GraphState],
+    forked: Forked,
     strings: Sequence[Mapping[int, Matrix]],
-    cut: Cut,
+    around: Sequence[Collection[Loop]],
     *,
     pilot: bool,
     loops: bool,
 ) -> list[Found]:
     """Return strings of a state; of a pilot, with what loops and half the bond change."""
-    state = evolve_to(cut)
-    values, changes = evaluate(state, strings, loops=pilot and loops)
-    halves = values
+    state = forked.state
+    found = evaluate(state, strings, around, loops=pilot and loops)
+    halves = [f.value for f in found]
     if pilot and state.log_fidelity < -NOTHING:
-        coarse = evolve_to(Cut(max(1, cut.max_bond // 2), cut.cutoff))
-        halves, _ = evaluate(coarse, strings)
+        coarse = evaluate(forked.coarse(), strings, [f.around for f in found])
+        halves = [f.value for f in coarse]
     return [
-        Found(value, state.log_fidelity, change, half)
-        for value, change, half in zip(values, changes, halves, strict=True)
+        Found(f.value, state.log_fidelity, f.loops, f.doubt, half, f.around)
+        for f, half in zip(found, halves, strict=True)
     ]
 
 
 def pulled_values(
     graph: Graph,
     rest: Pulled,
+    around: Sequence[Collection[Loop]],
     cut: Cut,
     *,
     pilot: bool,
     loops: bool,
 ) -> list[Found]:
     """Return strings of one trajectory that were pulled back through its end."""
-
-    def evolve_to(cut: Cut) -> GraphState:
-        return evolved(graph, rest.steps, cut)
-
-    found = judged(evolve_to, rest.operators, cut, pilot=pilot, loops=loops)
+    both = forked(graph, rest.steps, cut, cut.half if pilot else None)
+    found = judged(both, rest.operators, around, pilot=pilot, loops=loops)
     return [
-        Found(by * f.value, f.log_fidelity, by * f.loops, by * f.half)
+        replace(
+            f, value=by * f.value, loops=by * f.loops, doubt=abs(by) * f.doubt, half=by * f.half
+        )
         for f, by in zip(found, rest.factors.tolist(), strict=True)
     ]
 
@@ -260,7 +343,7 @@ def growth(
             others = 1
             for k in graph.legs[site]:
                 others *= bonds[k] if k != edge else 1
-            seconds += 2.5e-10 * others * (2 * d) ** 2 * 2
-        seconds += 1.5e-4 + 4e-9 * (2 * d) ** 3
+            seconds += 1.25e-10 * others * (2 * d) ** 2 * 2
+        seconds += 1.5e-5 + 2.5e-9 * (2 * d) ** 3
         bonds[edge] = min(max_bond, 2 * d)
     return seconds, bonds

@@ -6,14 +6,13 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from qdt_emu.engines.network_boundary import Boundary, Cut, split
 from qdt_emu.engines.network_rest import Rest, rest, swept
 from qdt_emu.engines.network_state import Array, GraphState
 from qdt_emu.engines.network_sweep import Step
 from qdt_emu.engines.network_views import Views
-from qdt_emu.engines.threads import each
+from qdt_emu.engines.threads import each, single_blas
 from qdt_emu.errors import InputError, UnsupportedError
 
 Floats = NDArray[np.float64]
@@ -117,7 +116,7 @@ def draw(
     shots = len(uniforms)
     last = shots if weighed is None else weighed
     pieces = [slice(k, min(k + PIECE, shots)) for k in range(0, shots, PIECE)]
-    with threadpool_limits(limits=1, user_api="blas"):
+    with single_blas():
         ready = swept(state)
         others = None if message_bond == 1 else rest(ready, message_bond, levels)
 

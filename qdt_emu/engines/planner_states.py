@@ -20,6 +20,7 @@ from qdt_emu.errors import UnsupportedError
 Chained = MPS | Mpo | Network | DensityNetwork
 
 PILOT_TRAJECTORIES = 8
+UNSEEN = 1.0  # standard deviation times trajectories that may all have missed what happens
 SPREAD = 1.3  # a standard deviation from eight trajectories may be this much too small
 
 MARGIN = 0.6  # an extrapolated bound aims this much below the tolerance
@@ -130,6 +131,8 @@ def _candidate(
     spread = 0.0
     if isinstance(found, Expectations) and sampled:
         spread = min(1.0, SPREAD * float(found.stderr.max(initial=0.0)) * math.sqrt(shots))
+        if not alone:  # events that none of so few has shown
+            spread = max(spread, UNSEEN / shots)
     total = task.shots
     if task.strings and task.more_shots and task.tolerance is not None:
         left = max(task.tolerance - found.truncation, 0.2 * task.tolerance)

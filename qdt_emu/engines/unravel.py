@@ -125,8 +125,8 @@ class Bound:
     @cached_property
     def identity(self) -> NDArray[np.bool_]:
         """Whether each block does nothing without events, shape (blocks,)."""
-        prefix = self.run.numbers.prefix
-        return np.array([np.array_equal(t, np.eye(4)) for t in prefix], np.bool_)
+        same: NDArray[np.bool_] = (self.run.numbers.prefix == np.eye(4)).all(axis=(1, 2))
+        return same
 
     @cached_property
     def private(self) -> NDArray[np.uint8]:

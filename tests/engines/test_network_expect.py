@@ -75,7 +75,7 @@ def test_products_of_operators_on_a_tree_are_exact(tree, support):
         u = random_unitary(rng, 2)
         operators[q] = u @ np.diag([1.0, -0.7]) @ u.conj().T
     psi = vector(tree)
-    found = expectation(tree, operators, loops=16)
+    found = expectation(tree, operators, loops=True)
     assert found.value == pytest.approx(mean(psi, operators), abs=1e-11)
     assert found.loops == 0
     other = scrambled(tree, rng)
@@ -92,33 +92,77 @@ def test_parts_without_entanglement_are_factors():
     assert expectation(state, operators).value == pytest.approx(exact, abs=1e-12)
 
 
-def test_the_loop_correction_makes_a_ring_exact():
+def test_a_ring_is_contracted_as_a_ring():
     gates = random_gates(np.random.default_rng(4), RING, 2, strength=3.0)
     state = evolve(zeros(RING), gates, max_bond=16)
-    psi = vector(state)
-    messages = propagate(state)
-    before = after = 0.0
+    psi, messages = vector(state), propagate(state)
+    ring = plaquettes(RING, frozenset(range(12)))
+    before = after = inside = 0.0
     for q in range(12):
         operators = {q: PAULIS[3], (q + 4) % 12: PAULIS[1]}
-        found = expectation(state, operators, messages, loops=16)
         exact = mean(psi, operators)
-        before = max(before, abs(found.value - exact))
+        plain = expectation(state, operators, messages)
+        found = expectation(state, operators, messages, loops=True)
+        whole = expectation(state, operators, messages, loops=True, around=ring)
+        before = max(before, abs(plain.value - exact))
         after = max(after, abs(found.value + found.loops - exact))
-    assert before > 1e-5
-    assert after < 1e-9
+        inside = max(inside, abs(whole.value - exact))
+        assert abs(found.value + found.loops - exact) <= 3 * found.doubt + 1e-9
+        assert whole.loops == whole.doubt == 0
+    assert before > 1e-4
+    assert after < before
+    assert inside < 1e-9
+
+
+TWO_RINGS = Graph(
+    14,
+    tuple(
+        sorted(
+            {(min(k, (k + 1) % 12), max(k, (k + 1) % 12)) for k in range(12)}
+            | {(0, 12), (12, 13), (6, 13)}
+        )
+    ),
+)
 
 
 def test_two_rings_are_corrected_to_first_order():
-    edges = {(min(k, (k + 1) % 12), max(k, (k + 1) % 12)) for k in range(12)}
-    graph = Graph(14, tuple(sorted(edges | {(0, 12), (12, 13), (6, 13)})))
+    graph = TWO_RINGS
     assert sorted(len(loop) for loop in plaquettes(graph, frozenset(range(15)))) == [9, 9]
     gates = random_gates(np.random.default_rng(6), graph, 1, strength=1.5)
     state = evolve(zeros(graph), gates, max_bond=16)
     psi, messages = vector(state), propagate(state)
     for q in (0, 3, 13):
-        found = expectation(state, {q: PAULIS[3]}, messages, loops=16)
+        found = expectation(state, {q: PAULIS[3]}, messages, loops=True)
         exact = mean(psi, {q: PAULIS[3]})
         assert abs(found.value + found.loops - exact) <= abs(found.value - exact) + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("sites", "rings"), [((1, 3, 5, 13), 1), ((0, 2, 4, 6, 8, 10, 12), 2), (tuple(range(14)), 2)]
+)
+def test_loops_that_change_much_become_part_of_the_region(sites, rings):
+    # Products of stabilizers of a graph state, all qubits turned a little: closed around rings,
+    # so that a tree knows nothing of them.
+    graph, angle = TWO_RINGS, 0.1
+    hadamard = np.array([[1, 1], [1, -1]], complex) / np.sqrt(2)
+    gates = [((q,), hadamard) for q in range(14)]
+    gates += [(edge, np.diag([1, 1, 1, -1]).astype(complex)) for edge in graph.edges]
+    gates += [((q,), np.diag([1, np.exp(1j * angle)])) for q in range(14)]
+    state = evolve(zeros(graph), gates, max_bond=16)
+    messages, psi = propagate(state), vector(state)
+    operators = {}
+    for q in sites:
+        for other, pauli in ((q, 1), *((graph.neighbour(q, k), 3) for k in graph.legs[q])):
+            operators[other] = operators.get(other, np.eye(2)) @ PAULIS[pauli]
+    hermitian = {q: o if np.allclose(o, o.conj().T) else 1j * o for q, o in operators.items()}
+    operators = {q: o for q, o in hermitian.items() if abs(o - o[0, 0] * np.eye(2)).max() > 0.1}
+    exact = mean(psi, operators)
+    assert abs(exact) > 0.9
+    assert abs(expectation(state, operators, messages).value) < 1e-12
+    found = expectation(state, operators, messages, loops=True)
+    assert len(found.around) == rings
+    assert found.value + found.loops == pytest.approx(exact, abs=1e-12)
+    assert found.doubt < 1e-12
 
 
 def test_messages_of_a_product_state_are_trivial():
