@@ -30,6 +30,7 @@ from qdt_emu.engines.forecast import Forecast, forecast_samples, forecast_values
 from qdt_emu.engines.run import estimate, sample
 from qdt_emu.engines.run_parts import Account, Limits
 from qdt_emu.errors import InputError
+from qdt_emu.learning.drift import Drift, aged, extended
 from qdt_emu.learning.fit import fit
 from qdt_emu.learning.model import Width
 from qdt_emu.learning.posterior import Posterior
@@ -431,15 +432,83 @@ class Twin:
             InputError: No circuits, counts that do not fit, or unknown parameters.
         """
         start = learnable(self.device, learn)
-        seen = type(self)(start, self.calibration, _target=self.target)
-        terms = [
-            Outcomes.of(seen.compile(circuit, options=options), counts, name=f"circuit {k}")
-            for k, (circuit, counts) in enumerate(measured)
-        ]
+        terms = self._terms(start, measured, options)
         recipes = [t.circuit.compiled.recipe for t in terms]
         model = prior(start, recipes, learn=learn, widths=widths)
         found = fit(model, terms, progress=progress, checkpoint=checkpoint)
         return self.learned(found)
+
+    def later(self, hours: float, *, drift: Mapping[str, Drift] | None = None) -> "Twin":
+        """Return this twin some hours after its counts were taken, with wider bands.
+
+        What wanders goes back towards the calibration; see `learning.drift`.
+
+        Args:
+            hours: Since the counts.
+            drift: How kinds of parameters wander, replaces some of `learning.drift.DRIFT`.
+
+        Raises:
+            InputError: The twin has not learned anything, or hours below 0.
+        """
+        return self.learned(aged(self._known("be aged"), hours, drift=drift))
+
+    def follow(
+        self,
+        measured: Iterable[tuple[Any, Mapping[str, int]]],
+        *,
+        hours: float,
+        drift: Mapping[str, Drift] | None = None,
+        options: Options | None = None,
+        progress: bool = False,
+        checkpoint: str | Path | None = None,
+    ) -> "Twin":
+        """Return the twin that newer counts teach: the processor has drifted since the last.
+
+        What was learned before, as far as it lasts for that long, is the prior, in place of the
+        calibration alone. The kinds of parameters stay the same.
+
+        Args:
+            measured: As in `fit`.
+            hours: Between the earlier counts and these.
+            drift: As in `later`.
+            options: As in `fit`.
+            progress: As in `fit`.
+            checkpoint: As in `fit`.
+
+        Raises:
+            InputError: The twin has not learned anything, or as in `fit` and `later`.
+        """
+        old = aged(self._known("follow a processor"), hours, drift=drift)
+        terms = self._terms(old.model.device, measured, options)
+        model, before = extended(old, [t.circuit.compiled.recipe for t in terms])
+        found = fit(model, terms, before=before, progress=progress, checkpoint=checkpoint)
+        return self.learned(found)
+
+    def _known(self, purpose: str) -> Posterior:
+        """Return the posterior.
+
+        Raises:
+            InputError: There is none.
+        """
+        if self.posterior is None:
+            raise InputError(
+                f"'{self.name}' must have learned from counts to {purpose}, but it was not "
+                f"fitted. Use `fit` first."
+            )
+        return self.posterior
+
+    def _terms(
+        self,
+        device: Device,
+        measured: Iterable[tuple[Any, Mapping[str, int]]],
+        options: Options | None,
+    ) -> list[Outcomes]:
+        """Return counts as terms of a fit; every learned mechanism is on the device."""
+        seen = type(self)(device, self.calibration, _target=self.target)
+        return [
+            Outcomes.of(seen.compile(circuit, options=options), counts, name=f"circuit {k}")
+            for k, (circuit, counts) in enumerate(measured)
+        ]
 
     def learned(self, posterior: Posterior) -> "Twin":
         """Return this twin at the most probable parameters of a posterior."""

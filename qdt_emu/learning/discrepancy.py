@@ -124,7 +124,7 @@ class Score:
     variance: Floats
 
 
-def beyond(scores: Sequence[Score], fisher: Floats) -> Floats:
+def beyond(scores: Sequence[Score], fisher: Floats, precision: Floats) -> Floats:
     r"""Return how much more the gradient varies than the information of the data says.
 
     That is $\phi V - F$ with the summed variance V of the circuits, and the factor
@@ -136,6 +136,7 @@ def beyond(scores: Sequence[Score], fisher: Floats) -> Floats:
     Args:
         scores: Of all circuits.
         fisher: Their summed information, shape (size, size).
+        precision: What was known before them, shape (size, size).
 
     Returns:
         Shape (size, size).
@@ -150,7 +151,7 @@ def beyond(scores: Sequence[Score], fisher: Floats) -> Floats:
     total = np.zeros_like(fisher)
     for s in scores:
         total[np.ix_(s.at, s.at)] += s.variance
-    inverse = np.linalg.inv(fisher + np.eye(len(fisher)))
+    inverse = np.linalg.inv(fisher + precision)
     spread = inverse @ total @ inverse
     found = expected = 0.0
     for s in scores:

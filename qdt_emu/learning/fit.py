@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from qdt_emu.errors import InputError
 from qdt_emu.learning.discrepancy import Score, Tilt, beyond, past_tilt
-from qdt_emu.learning.model import Model
+from qdt_emu.learning.model import Belief, Model
 from qdt_emu.learning.posterior import Fitted, Posterior
 from qdt_emu.learning.terms import Outcomes, Term
 
@@ -38,6 +38,7 @@ def fit(
     model: Model,
     terms: Sequence[Term],
     *,
+    before: Belief | None = None,
     rounds: int = ROUNDS,
     iterations: int = ITERATIONS,
     progress: bool = False,
@@ -57,6 +58,8 @@ def fit(
     Args:
         model: What is unknown, from `prior`.
         terms: What was measured.
+        before: What was known of the unknowns before; None for the calibration, which is the
+            standard normal distribution in the formula.
         rounds: Largest number of weightings; they end when the scatter settles.
         iterations: Limit of steps in each round.
         progress: Show a progress bar.
@@ -80,11 +83,11 @@ def fit(
     """
     if not terms:
         raise InputError("A fit needs at least 1 measurement, but has 0.")
-    work = _Work(model, terms, checkpoint)
+    work = _Work(model, terms, before or Belief.prior(model.size), checkpoint)
     work.resume()
     with tqdm(total=rounds * iterations, desc="fit", disable=not progress, leave=False) as bar:
         while work.round < rounds:
-            found = scatter(model, terms, work.z, work.fisher)
+            found = work.found()
             if work.round > 1 and found >= SETTLED * work.scatter:
                 break
             work.weigh(found * (1.0 if work.round else FIRST))
@@ -102,7 +105,7 @@ def fit(
     return Posterior(
         model=model,
         z=work.z,
-        fisher=work.fisher,
+        fisher=work.fisher + work.before.precision - np.eye(model.size),
         scatter=work.scatter,
         circuits=tuple(_fitted(model, t, work.z) for t in terms),
         ambiguous=tuple(k for k in work.large() if work.turns(k)),
@@ -111,14 +114,14 @@ def fit(
     )
 
 
-def scatter(model: Model, terms: Sequence[Term], z: Floats, fisher: Floats) -> float:
+def scatter(model: Model, terms: Sequence[Term], z: Floats, learned: float) -> float:
     """Return the variance of 2 sqrt(p) around the predicted one that shots do not explain.
 
-    0 where the data scatter no more than their shots.
+    0 where the data scatter no more than their shots. `learned` unknowns are determined by them.
     """
     cells = np.array([t.cells(model, z) for t in terms])
     sums = np.array([float((t.residuals(model, z) ** 2).sum()) for t in terms])
-    share = max(0.1, 1 - _learned(fisher) / cells.sum())  # of the degrees of freedom that are left
+    share = max(0.1, 1 - learned / cells.sum())  # of the degrees of freedom that are left
     excess = (sums / (cells * share) - 1) / np.array([t.shots for t in terms])
     return max(0.0, float((excess * cells).sum() / cells.sum()))
 
@@ -126,9 +129,15 @@ def scatter(model: Model, terms: Sequence[Term], z: Floats, fisher: Floats) -> f
 class _Work:
     """State of a running fit."""
 
-    def __init__(self, model: Model, terms: Sequence[Term], checkpoint: str | Path | None) -> None:
-        self.model, self.terms = model, terms
-        self.z, self.scatter, self.damping, self.round = np.zeros(model.size), 0.0, 1e-3, 0
+    def __init__(
+        self,
+        model: Model,
+        terms: Sequence[Term],
+        before: Belief,
+        checkpoint: str | Path | None,
+    ) -> None:
+        self.model, self.terms, self.before = model, terms, before
+        self.z, self.scatter, self.damping, self.round = before.mean.copy(), 0.0, 1e-3, 0
         self.weights = np.ones(len(terms))
         self.at = [model.entries(t.circuit.uses) for t in terms]
         self.residuals: list[Floats] = []
@@ -137,8 +146,20 @@ class _Work:
         self.fisher = np.zeros((model.size, model.size))
         self.gradient, self.value = np.zeros(model.size), np.inf
         self.path = Path(checkpoint) if checkpoint is not None else None
-        text = model.id + "".join(t.id for t in terms)
+        text = model.id + str(before.mean.round(9).tolist()) + "".join(t.id for t in terms)
         self.key = hashlib.sha256(text.encode()).hexdigest()
+
+    def found(self) -> float:
+        """Return the scatter of the data at z."""
+        return scatter(self.model, self.terms, self.z, self.learned())
+
+    def learned(self) -> float:
+        """Return the effective number of unknowns that the data determine."""
+        return float(np.trace(np.linalg.solve(self.hessian(), self.fisher)))
+
+    def hessian(self) -> Floats:
+        """Return the information of the data and of what was known before."""
+        return np.asarray(self.fisher + self.before.precision)
 
     def weigh(self, scatter: float) -> None:
         """Give every term the weight that the scatter leaves it."""
@@ -156,7 +177,7 @@ class _Work:
     def collect(self) -> None:
         """Compute value, gradient and information from residuals and slopes."""
         self.value = self.sum(self.residuals, self.z)
-        self.gradient, self.fisher = self.z.copy(), np.zeros_like(self.fisher)
+        self.gradient, self.fisher = self.before.pull(self.z), np.zeros_like(self.fisher)
         for w, r, s, at in zip(self.weights, self.residuals, self.slopes, self.at, strict=True):
             self.gradient[at] += w * s @ r
             self.fisher[np.ix_(at, at)] += w * s @ s.T
@@ -164,7 +185,7 @@ class _Work:
     def sum(self, residuals: Sequence[Floats], z: Floats) -> float:
         """Return the objective in nats."""
         squares = [float(r @ r) for r in residuals]
-        return 0.5 * float(self.weights @ squares) + 0.5 * float(z @ z)
+        return 0.5 * float(self.weights @ squares) + self.before.cost(z)
 
     def at_point(self, z: Floats) -> list[Floats]:
         """Return the residuals at z."""
@@ -173,7 +194,7 @@ class _Work:
 
     def step(self) -> float:
         """Take a damped step; return the nats that an undamped one would have gained."""
-        hessian = self.fisher + np.eye(len(self.z))
+        hessian = self.hessian()
         whole = cho_solve(cho_factor(hessian), self.gradient)
         gain = 0.5 * float(self.gradient @ whole)
         while self.damping < DAMPING[1]:
@@ -224,18 +245,19 @@ class _Work:
     def try_kicks(self, k: int, near: list[int], residuals: list[Floats]) -> None:
         """Move unknown k to the best of a few places; updates z and the residuals near it."""
 
-        def cost(found: list[Floats], z: float) -> float:
+        def cost(found: list[Floats], z: Floats) -> float:
             pairs = zip(near, found, strict=True)
-            return float(0.5 * sum(self.weights[c] * (r @ r) for c, r in pairs) + 0.5 * z**2)
+            squares = sum(self.weights[c] * (r @ r) for c, r in pairs)
+            return float(0.5 * squares + self.before.cost(z))
 
         best = [residuals[c] for c in near]
-        least, start, place = cost(best, self.z[k]) - SIGN, self.z[k], self.z[k]
+        least, start, place = cost(best, self.z) - SIGN, self.z[k], self.z[k]
         for kick in KICKS:
             z = self.z.copy()
             z[k] = start + kick
             with np.errstate(all="ignore"):
                 found = [self.terms[c].residuals(self.model, z) for c in near]
-            if (value := cost(found, z[k])) < least:
+            if (value := cost(found, z)) < least:
                 best, least, place = found, value, z[k]
         self.z[k] = place
         for c, r in zip(near, best, strict=True):
@@ -254,11 +276,11 @@ class _Work:
                 moved = weighted @ pushes.T
                 varies = own + moved @ moved.T
             scores.append(Score(at, weighted @ self.residuals[k], own, varies))
-        return beyond(scores, self.fisher)
+        return beyond(scores, self.fisher, self.before.precision)
 
     def large(self) -> list[int]:
         """Return the angles and frequencies that are known to differ from a centre of zero."""
-        spread = np.sqrt(np.diag(np.linalg.inv(self.fisher + np.eye(len(self.z)))))
+        spread = np.sqrt(np.diag(np.linalg.inv(self.hessian())))
         return [
             k
             for family, part in zip(self.model.families, self.model.slices, strict=True)
@@ -281,7 +303,7 @@ class _Work:
         worse = self.sum(residuals, z) - self.value
         if not SIGN <= worse < HOPELESS:
             return bool(worse < SIGN)
-        gradient, fisher = z.copy(), self.fisher + np.eye(len(z))
+        gradient, fisher = self.before.pull(z), self.hessian()
         for c, (t, at) in enumerate(zip(self.terms, self.at, strict=True)):
             if k in at:
                 residuals[c], slopes = t.slopes(self.model, z, at)
@@ -324,17 +346,12 @@ class _Work:
             self.weigh(float(saved["scatter"]))
 
 
-def _learned(fisher: Floats) -> float:
-    """Return the effective number of unknowns that the data determine."""
-    return float(np.trace(np.linalg.solve(fisher + np.eye(len(fisher)), fisher)))
-
-
 def _tilt(model: Model, terms: Sequence[Term], work: "_Work") -> Tilt:
     """Return how the outcomes of all counted circuits lean together."""
     parameters = model.parameters(work.z)
     counted = [t for t in terms if isinstance(t, Outcomes)]
     past = [(t.circuit.probabilities(parameters), t.counts) for t in counted]
-    return past_tilt(past, scatter=work.scatter, learned=_learned(work.fisher))
+    return past_tilt(past, scatter=work.scatter, learned=work.learned())
 
 
 def _fitted(model: Model, term: Term, z: Floats) -> Fitted:

@@ -183,6 +183,32 @@ class Model:
         return json.dumps([self.device.id, rows])
 
 
+@dataclass(frozen=True, eq=False)
+class Belief:
+    """What is known of the unknowns before the data: a normal distribution.
+
+    Attributes:
+        mean: Shape (size,).
+        precision: Inverse of the covariance, shape (size, size).
+    """
+
+    mean: Floats
+    precision: Floats
+
+    @classmethod
+    def prior(cls, size: int) -> Self:
+        """Return what is known where nothing but the calibration is."""
+        return cls(np.zeros(size), np.eye(size))
+
+    def pull(self, z: Floats) -> Floats:
+        """Return the gradient of minus its logarithm, shape (size,)."""
+        return np.asarray(self.precision @ (z - self.mean))
+
+    def cost(self, z: Floats) -> float:
+        """Return minus its logarithm at z in nats, 0 at the mean."""
+        return 0.5 * float((z - self.mean) @ self.pull(z))
+
+
 def leaf_of(p: Parameters, name: str) -> Any:
     """Return a leaf of the parameters, or the pure dephasing rate."""
     return 1 / p.t2 - 0.5 / p.t1 if name == "dephasing" else getattr(p, name)

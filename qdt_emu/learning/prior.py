@@ -152,6 +152,7 @@ def prior(
     *,
     learn: Iterable[str] = DEFAULT,
     widths: Mapping[str, Width] | None = None,
+    also: Mapping[str, set[int]] | None = None,
 ) -> Model:
     """Return the unknowns of a device that some circuits depend on.
 
@@ -160,12 +161,13 @@ def prior(
         recipes: Of the circuits that will be compared with counts.
         learn: Kinds of parameters, keys of `WIDTHS`.
         widths: Replaces some of `WIDTHS`.
+        also: Flat positions of leaves that other circuits depend on, as `uses` gives them.
 
     Raises:
         InputError: A name that cannot be learned, or nothing is left to learn.
     """
     widths = {**WIDTHS, **(widths or {})}
-    used: dict[str, set[int]] = {}
+    used = {leaf: set(rows) for leaf, rows in (also or {}).items()}
     for recipe in recipes:
         for leaf, rows in uses(recipe).items():
             used.setdefault(leaf, set()).update(rows)

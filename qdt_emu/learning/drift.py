@@ -1,0 +1,114 @@
+"""What is known of a processor some hours later: parameters wander around the calibration."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+
+from qdt_emu.circuit.recipe import Recipe
+from qdt_emu.errors import InputError
+from qdt_emu.learning.model import Belief, Model, Width
+from qdt_emu.learning.posterior import Posterior
+from qdt_emu.learning.prior import prior
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How one kind of unknown wanders: a part stays for good, the rest is forgotten.
+
+    Attributes:
+        lasting: Share of the prior variance that never changes.
+        hours: Time after which the rest has lost all but 1/e of its correlation.
+    """
+
+    lasting: float
+    hours: float
+
+    def correlation(self, hours: float) -> float:
+        """Return the correlation of an unknown with itself some hours later."""
+        return float(self.lasting + (1 - self.lasting) * np.exp(-hours / self.hours))
+
+
+DRIFT: Mapping[str, Drift] = MappingProxyType(
+    {
+        **dict.fromkeys(("t1", "dephasing"), Drift(0.5, 6.0)),
+        **dict.fromkeys(("zz", "spectator_zz", "crosstalk"), Drift(0.95, 150.0)),
+        **dict.fromkeys(("assignment", "readout_relaxation"), Drift(0.6, 100.0)),
+        **dict.fromkeys(("excited", "reset_excitation"), Drift(0.7, 100.0)),
+        **dict.fromkeys(("depolarizing_1q", "depolarizing_2q", "leakage"), Drift(0.6, 150.0)),
+        **dict.fromkeys(("pauli_rates_1q", "pauli_rates_2q"), Drift(0.6, 150.0)),
+        **dict.fromkeys(("over_rotation_1q", "over_rotation_2q"), Drift(0.3, 150.0)),
+        **dict.fromkeys(("phase_1q", "phase_2q", "stark", "context"), Drift(0.3, 150.0)),
+        "offset": Drift(0.5, 24.0),
+    }
+)
+"""How parameters of transmons wander.
+
+T1 and T2 follow two-level defects, which come and go within hours (Klimov et al., PRL 121, 090502,
+2018; Burnett et al., npj Quantum Information 5, 54, 2019); angles of pulses are set anew by
+calibrations, daily to weekly; couplings are built in.
+"""
+
+
+def aged(
+    posterior: Posterior, hours: float, *, drift: Mapping[str, Drift] | None = None
+) -> Posterior:
+    r"""Return what is known some hours after the data of a posterior were taken.
+
+    Every unknown is a stationary process of variance 1 around the calibration. With the
+    correlations r on the diagonal of R,
+
+    $$ m' = R m, \quad C' = R C R + 1 - R^2. $$
+
+    Args:
+        posterior: Mean m and covariance C.
+        hours: Since the data were taken, at least 0.
+        drift: Replaces some of `DRIFT`.
+
+    Raises:
+        InputError: Negative hours, or an unknown kind.
+
+    Error:
+        The kinds' correlation times are of transmons in general; see `DRIFT`. Step by step, what
+        lasts is forgotten faster than in one step over the same hours.
+
+    Source:
+        Prediction step of a Kalman filter with Ornstein-Uhlenbeck processes: Särkkä, Bayesian
+        Filtering and Smoothing, section 4.3.
+    """
+    if not 0 <= hours < np.inf:
+        raise InputError(f"`hours` must be at least 0 and finite, but is {hours!r}.")
+    if unknown := set(drift or {}) - set(DRIFT):
+        raise InputError(f"`drift` must be for some of {sorted(DRIFT)}, but has {unknown.pop()!r}.")
+    table, model = {**DRIFT, **(drift or {})}, posterior.model
+    r = np.concatenate([np.full(f.size, table[f.kind].correlation(hours)) for f in model.families])
+    covariance = r[:, None] * posterior.covariance * r + np.diag(1 - r**2)
+    fisher = np.linalg.inv(covariance) - np.eye(model.size)
+    return replace(
+        posterior, z=r * posterior.z, fisher=fisher, circuits=(), ambiguous=(), lean=None
+    )
+
+
+def extended(posterior: Posterior, recipes: Sequence[Recipe]) -> tuple[Model, Belief]:
+    """Return the unknowns of a posterior and of further circuits, and what is known of them.
+
+    Args:
+        posterior: What is known; unknowns that only the circuits have are as in the calibration.
+        recipes: Of the circuits.
+    """
+    old = posterior.model
+    also: dict[str, set[int]] = {}
+    for family in old.families:
+        leaf = "t1" if family.leaf == "dephasing" else family.leaf
+        also.setdefault(leaf, set()).update(family.index.tolist())
+    widths = {f.kind: Width(float(np.median(f.spread)), f.shared) for f in old.families}
+    model = prior(old.device, recipes, learn=old.learn, widths=widths, also=also)
+    place = {label: k for k, label in enumerate(old.labels)}
+    both = np.array([(k, place[x]) for k, x in enumerate(model.labels) if x in place])
+    to, from_ = both.T
+    mean, precision = np.zeros(model.size), np.eye(model.size)
+    mean[to] = posterior.z[from_]
+    # What is not carried over is integrated out.
+    precision[np.ix_(to, to)] = np.linalg.inv(posterior.covariance[np.ix_(from_, from_)])
+    return model, Belief(mean, precision)
