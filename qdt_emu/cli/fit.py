@@ -1,4 +1,4 @@
-"""`qdt fit`: what measured counts teach about a processor."""
+"""`qdt fit`: what measured counts teach about a processor, and newer counts as it drifts."""
 
 import time
 from pathlib import Path
@@ -12,9 +12,11 @@ from qdt_emu.cli.options import (
     DecouplingOption,
     JsonOption,
     LayoutOption,
+    PosteriorOption,
     SeedOption,
     check_folders,
     circuit_options,
+    load_twin,
 )
 from qdt_emu.errors import InputError
 
@@ -30,6 +32,11 @@ def fit(
         list[str] | None,
         typer.Option("--learn", help="Kind of parameter, e.g. t1, zz; may be repeated."),
     ] = None,
+    posterior: PosteriorOption = None,
+    hours: Annotated[
+        float | None,
+        typer.Option("--hours", help="With --posterior: time between its counts and these."),
+    ] = None,
     hold_out: Annotated[
         int, typer.Option("--hold-out", help="Score on every N-th circuit instead of fitting it.")
     ] = 0,
@@ -41,17 +48,27 @@ def fit(
     decoupling: DecouplingOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Learn a processor's parameters from measured counts, with the calibration as prior."""
+    """Learn a processor's parameters from measured counts, with the calibration as prior.
+
+    With --posterior and --hours, newer counts follow what was learned before as the processor
+    drifts.
+    """
     from qdt_emu.learning.prior import DEFAULT
-    from qdt_emu.twin import Twin
     from qdt_emu.validation.runs import read_runs
 
     check_folders(out, checkpoint)
     if out.suffix != ".nc":
         raise InputError(f"`--out` must end in '.nc', but is '{out}'.")
+    if (posterior is None) != (hours is None):
+        raise InputError(
+            "`--posterior` and `--hours` must be given together: what was learned before, and how "
+            "long before these counts."
+        )
+    if posterior and learn:
+        raise InputError("`--learn` is as in the `--posterior`: leave it out.")
     every = read_runs(runs)
     names = dict.fromkeys(filter(None, (device, *(r.device for r in every))))
-    twin = Twin.load(next(iter(names), DEFAULT_DEVICE))
+    twin = load_twin(next(iter(names), DEFAULT_DEVICE), posterior)
     held = every[hold_out - 1 :: hold_out] if hold_out > 0 else ()
     if hold_out < 0 or len(held) == len(every):
         raise InputError(
@@ -62,22 +79,25 @@ def fit(
     options = circuit_options(layout, decoupling)
     start = time.monotonic()
     with busy(f"Learning from {len(seen)} circuits", quiet=as_json or checkpoint is not None):
-        learned = twin.fit(
-            [(r.circuit, r.counts) for r in seen],
-            learn=tuple(learn) if learn else DEFAULT,
-            options=options,
-            progress=checkpoint is not None and not as_json,
-            checkpoint=checkpoint,
-        )
+        data = [(r.circuit, r.counts) for r in seen]
+        how: dict[str, Any] = {
+            "options": options,
+            "progress": checkpoint is not None and not as_json,
+            "checkpoint": checkpoint,
+        }
+        if hours is not None:
+            learned = twin.follow(data, hours=hours, **how)
+        else:
+            learned = twin.fit(data, learn=tuple(learn) if learn else DEFAULT, **how)
     seconds = time.monotonic() - start
-    posterior: Any = learned.posterior
-    posterior.save(out)
+    found: Any = learned.posterior
+    found.save(out)
     scores = _score(twin, learned, held, seed or 0, options, quiet=as_json) if held else None
     if as_json:
         facts = {"out": str(out), "device": twin.name, "circuits": len(seen), "seconds": seconds}
-        print_json(finite({**facts, **_json(posterior), "held_out": scores}))
+        print_json(finite({**facts, **_json(found), "held_out": scores}))
         return
-    _show(posterior)
+    _show(found)
     if scores:
         say(f"On {scores['circuits']} held-out circuits: {scores['sentence']}")
     say(f"written: {out} ({seconds:.3g} s); use it with `--posterior {out}`")

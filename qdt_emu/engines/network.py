@@ -46,7 +46,8 @@ LOST = 0.2  # of the root of the discarded weight
 LOOPED = 3.0  # of what loops change that are not contracted with the rest
 AHEAD = 32  # trajectories whose steps are held at a time
 DRAWING = 3  # times the state's bytes, measured 2.3, for boundary and messages of samples
-PULLED = 1.5e-3  # s of Python per trajectory, string and thousand operations
+PULLED = 1.5e-3  # s of Python per trajectory, string and thousand operations,
+DRAWN = 3e-4  # and per qubit of a sample; threads do not share it
 PAULIS = np.array(
     [[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]], complex
 )
@@ -120,8 +121,9 @@ class Network:
         threads = self.workers(shots)
         size = int(16 * threads * (sum(sizes) + 8 * max(sizes, default=1)))
         size *= 1 if paulis else DRAWING
-        pulled = len(structure.operations) / 1e3 * PULLED * paulis
-        seconds = max(1, shots) * (seconds * max(1.0, min(paulis, FEWER)) + pulled) / threads
+        alone = len(structure.operations) / 1e3 * PULLED * max(1, paulis)
+        alone += 0.0 if paulis else DRAWN * structure.n_qubits
+        seconds = max(1, shots) * (seconds * max(1.0, min(paulis, FEWER)) / threads + alone)
         refusal = ""
         if size > memory:
             worst = max(range(graph.n), key=lambda q: sizes[q])

@@ -115,6 +115,8 @@ class Board:
         figure: Name of the figure of merit that stands beside the distributions; empty for none.
         bars: What would count as a success, in words.
         log: Whether figures are compared by their ratio instead of their difference.
+        signed: Whether it counts how often figures have the right sign, where they are
+            significant.
     """
 
     name: str
@@ -124,3 +126,4 @@ class Board:
     figure: str = ""
     bars: str = ""
     log: bool = False
+    signed: bool = False

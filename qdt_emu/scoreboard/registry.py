@@ -6,8 +6,8 @@ from qdt_emu.errors import InputError
 from qdt_emu.scoreboard.board import Board
 
 NAMES = (
-    *("same_day", "ghz", "repetition_code", "matching_code", "garnet", "kicked_ising"),
-    "layers",
+    *("same_day", "ghz", "repetition_code", "repetition_code_later", "decoupling"),
+    *("matching_code", "garnet", "kicked_ising", "layers"),
 )
 
 

@@ -10,6 +10,7 @@ from qdt_emu.scoreboard.board import AER, CALIBRATION, LEARNED, Board, Mark, Row
 from qdt_emu.validation.resampling import mean_band
 
 SEED = 7
+SIGNIFICANT = 4.0  # standard errors
 TITLES = {CALIBRATION: "twin, calibration only", LEARNED: "twin, learned", AER: "Aer, from_backend"}
 RIVALS = ("uniform", "ideal", "ideal + readout", "ideal + depolarizing")
 METHODS = (*RIVALS, *(TITLES[p] for p in (AER, CALIBRATION, LEARNED)))
@@ -70,6 +71,9 @@ class FigureLine:
         inside: How many of the measurements lie in the predicted band, widened by their own
             standard errors.
         banded: Whether the predictor states bands at all.
+        significant: How many of the measurements differ from zero by more than four standard
+            errors; 0 on boards where signs do not count.
+        right: How many of these the predictor gives the right sign.
     """
 
     method: str
@@ -78,6 +82,8 @@ class FigureLine:
     deviation: float
     inside: int
     banded: bool
+    significant: int = 0
+    right: int = 0
 
 
 def scored(rows: Iterable[Row], board: str) -> list[Row]:
@@ -143,7 +149,10 @@ def figure_lines(rows: Sequence[Row], board: Board) -> tuple[FigureLine, ...]:
             size = np.median(np.abs(off)) if board.log else np.sqrt(np.mean(off**2))
             inside, banded = sum(map(_inside, some)), any(m.high > m.low for m in some)
             numbers = (len(some), float(size), inside, banded)
-            out.append(FigureLine(name_of(method), figure, *numbers))
+            stderr = np.array([m.measured.stderr for m in some])
+            far = (np.abs(seen) > SIGNIFICANT * stderr) & board.signed
+            signs = int(far.sum()), int((np.sign(seen) == np.sign(said))[far].sum())
+            out.append(FigureLine(name_of(method), figure, *numbers, *signs))
     return tuple(out)
 
 

@@ -91,6 +91,8 @@ def _figures(board: Board, rows: Sequence[Row]) -> str:
     out = []
     for x in figure_lines(rows, board):
         band = f"; {x.inside} in the band" if x.banded else ""
+        if board.signed:
+            band += f"; sign right on {x.right} of {x.significant} that are significant"
         out.append(
             f"- {x.figure}, {x.method}: {what} {x.deviation:.4f} over {x.cases} held-out "
             f"cases{band}"

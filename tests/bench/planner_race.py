@@ -285,7 +285,7 @@ def collect(store: Path, names, cap: float, engines=("auto", *LADDERS)) -> dict:
             if which in rows:
                 continue
             own = max(cap, planned(rows))  # no engine is out of the race before the planner
-            patience = 4 * cap if which == "auto" else min(own, _enough(task, rows))
+            patience = 30 * cap if which == "auto" else min(own, _enough(task, rows))
             rows[which] = work(task.name, which, min(own, patience), patience)
             store.write_text(json.dumps(data))
             last = rows[which][-1]

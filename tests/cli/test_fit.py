@@ -69,6 +69,15 @@ def test_what_was_learned_changes_runs_and_gives_bands(qdt, runs, posterior, tmp
     assert "another calibration" in " ".join((out + err).split())
 
 
+def test_newer_counts_follow_what_was_learned(qdt, runs, posterior, tmp_path):
+    if not posterior.exists():
+        qdt("fit", runs, "-o", posterior, "--learn", "assignment", *LAYOUT)
+    newer = ["--posterior", posterior, "--hours", 24, *LAYOUT, "--json"]
+    code, out, _ = qdt("fit", runs, "-o", tmp_path / "newer.nc", *newer)
+    assert code == 0
+    assert {x["label"] for x in json.loads(out)["learned"]} >= {"P(read 0 | 1) of qubit 0"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -76,6 +85,7 @@ def test_what_was_learned_changes_runs_and_gives_bands(qdt, runs, posterior, tmp
         (["-o", "x.nc", "--learn", "magic"], "'magic'"),
         (["-o", "x.nc", "--hold-out", "1"], "leaves 0"),
         (["-o", "nowhere/x.nc"], "nowhere"),
+        (["-o", "x.nc", "--hours", "3"], "given together"),
     ],
 )
 def test_bad_input_is_one_sentence(arguments, says, qdt, runs, monkeypatch, tmp_path):

@@ -177,6 +177,20 @@ def test_figures_of_merit_are_counted_in_their_bands():
     assert min(x.deviation for x in ratio) == pytest.approx(np.log(0.55 / 0.5))
 
 
+def test_signs_count_only_where_figures_are_significant():
+    effects = [(0.3, 0.1), (-0.2, -0.3), (0.03, -0.1), (-0.3, 0.2)]  # measured, predicted
+    found = [
+        Row("rows", f"line {k}", "calibration", marks=(Mark("f", Value(m, 0.01), p, p, p),))
+        for k, (m, p) in enumerate(effects)
+    ]
+    board = Board(**RING, figure="f", signed=True)
+    (line,) = figure_lines(found, board)
+    assert (line.significant, line.right) == (3, 2)
+    assert "sign right on 2 of 3 that are significant" in markdown([board], found)
+    (line,) = figure_lines(found, replace(board, signed=False))
+    assert line.significant == 0
+
+
 def test_the_page_shows_methods_cases_skips_and_pictures():
     table = [*rows(), Row("rows", "huge", "aer", note="too | large", skipped=True)]
     board = Board(**RING | {"figure": "f", "bars": "beat it"})

@@ -1,0 +1,39 @@
+"""ibm_cairo, 2022: repetition codes fifteen days after the last counts that were learned from."""
+
+from collections.abc import Sequence
+
+from qdt_emu.scoreboard.board import Board, Task
+from qdt_emu.scoreboard.circuits import Case, Circuits, Learned, Learner, circuit_tasks
+from qdt_emu.scoreboard.repetition_code import fitted, hours, jobs
+
+TRAINING = (1, 2, 3, 4)
+HELD = (5, 6)
+
+
+def cases() -> Sequence[Case]:
+    """Return the circuits of the two jobs of the second day."""
+    every = jobs()
+    return tuple(
+        Case(f"job {k}, {run.name}", every[k - 1], run) for k in HELD for run in every[k - 1].runs
+    )
+
+
+def learner() -> Learner:
+    """Return the twin learned on the first day, as it is expected to have drifted."""
+    twin = fitted(TRAINING).later(hours(TRAINING[-1], HELD[0]))
+    learned = Learned(twin.device, note="learned from jobs 1 to 4, drift of 15 days expected")
+    return lambda _: learned
+
+
+def tasks() -> list[Task]:
+    """Return what can be worked out."""
+    return circuit_tasks(Circuits("repetition_code_later", cases, learn=learner))
+
+
+BOARD = Board(
+    name="repetition_code_later",
+    title="The same repetition codes, 15 days after the last counts that were learned from",
+    rules="Learned on jobs 1 to 4, scored on the 57 circuits of each of jobs 5 and 6.",
+    tasks=tasks,
+    bars="geometric mean of TVD(learned) / TVD(Aer) at most 0.5",
+)
