@@ -10,6 +10,8 @@ Order on each qubit, all of it exact in the schedule's own times:
   applied before the next pulse on either, so that echoes refocus it. In the frame 'dressed' a
   neighbour that still waits in |0> turns the qubit too; in 'neighbour_ground' it does not;
 - detuning, constant, from shot to shot, or by gates next to the qubit: collected likewise;
+- dephasing by slow noise: its time is collected with a sign that pulses turn, through every gate
+  that maps Z to plus or minus Z on the qubit, and acts before the first that does not;
 - a measurement: projection, and misreading of the record only. Published readout errors contain
   the decay during the readout, so that nothing is added where the qubit is not used again; where it
   is, half of the relaxation comes before the projection and is taken out of the published errors,
@@ -28,7 +30,7 @@ import numpy as np
 
 from qdt_emu.circuit.gates import GENERATOR
 from qdt_emu.circuit.noisy import Kind, Operation, Structure
-from qdt_emu.circuit.recipe import EARLY, LATE, Recipe, Tables
+from qdt_emu.circuit.recipe import EARLY, LATE, SLOW, Recipe, Tables
 from qdt_emu.circuit.steps import Step
 from qdt_emu.device import Device
 from qdt_emu.errors import UnsupportedError
@@ -38,6 +40,9 @@ DIAGONAL = frozenset({"cz", "rzz", "cp", "id"})
 # Echoed cross-resonance gates: the echo refocuses the control's ZZ with its spectators, rotary
 # tones the target's, to leading order (Sundaresan et al., PRX Quantum 1, 020318, 2020).
 ECHOED = frozenset({"ecr", "cx"})
+# Gates that leave Z of their first qubit as it is, or turn its sign, so that phases that were
+# collected before them go on, or backwards.
+CARRIES = {"x": -1, "y": -1, "cx": 1, "ecr": -1}
 
 
 def lower(
@@ -60,6 +65,7 @@ def lower(
     if not measured:
         for q in sorted(work.last):
             work.flush(q, duration)
+            work.slow_noise(q, duration, 0)
             work.idle(q, duration)
     operations = _live(work.operations) if measured else work.operations
     return work.finish(operations, duration, n_clbits)
@@ -104,11 +110,13 @@ class _Lowering:
     phased: dict[tuple[int, int], _Phase] = field(default_factory=dict)
     dwelt: dict[int, float] = field(default_factory=dict)  # detuning collected until
     shifted: dict[int, list[_Shift]] = field(default_factory=dict)  # by gates next to it
+    slowed: dict[int, tuple[float, float]] = field(default_factory=dict)  # signed time, until
 
     def __post_init__(self) -> None:
         p = self.device.parameters
         self.detuned = p.detuning is not None or p.charge_parity is not None
         self.offset = p.offset is not None
+        self.slow = p.slow_dephasing is not None
         self.stable = np.isinf(np.asarray(p.t1)) & np.isinf(np.asarray(p.t2))
 
     def step(self, step: Step, *, beside: Sequence[tuple[int, int]], midway: bool) -> None:
@@ -121,8 +129,9 @@ class _Lowering:
         if not self.is_diagonal(step):
             # A one-qubit pulse acts at its middle; phases before and after it count halves.
             middle = step.start + (step.duration / 2 if len(step.qubits) == 1 else 0.0)
-            for q in step.qubits:
+            for k, q in enumerate(step.qubits):
                 self.flush(q, middle)
+                self.slow_noise(q, middle, 0 if k or step.conditions else CARRIES.get(step.name, 0))
         elif step.row >= 0 and len(step.qubits) == 2:
             for q in step.qubits:  # from here on it is in a gate, and its ZZ counts differently
                 for pair in self.pairs(q):
@@ -159,6 +168,7 @@ class _Lowering:
             elif other in self.last or self.device.zz_frame == "dressed":
                 self.phased[pair] = _Phase(start, start)
         self.last[q] = self.dwelt[q] = start
+        self.slowed[q] = 0.0, start
 
     def idle(self, q: int, until: float) -> None:
         """Relax `q` from its last step until now."""
@@ -238,6 +248,7 @@ class _Lowering:
         slot = self.tables.row("confusion", (q, time))
         self.add(Kind.MEASURE, step.qubits, slot, step, "readout")
         self.relax(q, time, LATE, step)
+        self.slowed[q] = 0.0, step.start + step.duration  # no coherence is left
 
     def branch(self, step: Step) -> None:
         """Place the alternatives, each under its condition, then relax for the whole block."""
@@ -280,6 +291,24 @@ class _Lowering:
         for pair in self.pairs(q):
             self.collect(pair, now)
             self.apply(pair)
+
+    def slow_noise(self, q: int, now: float, sign: int) -> None:
+        """Collect the time of slow noise on `q` until now; apply it where nothing carries it on.
+
+        Args:
+            q: Physical qubit.
+            now: In s.
+            sign: What the next gate makes of Z: the same (1), its opposite (-1), or neither (0).
+        """
+        if not self.slow:
+            return
+        time, since = self.slowed[q]
+        time += now - since
+        if not sign and abs(time) > 1e-15:
+            slot = self.tables.row("relaxation", (q, round(abs(time), 15), SLOW))
+            noise = Operation(Kind.RELAXATION, (q,), slot, -1, (), "slow dephasing", since)
+            self.operations.append(noise)
+        self.slowed[q] = sign * time, now
 
     def shift(self, q: int, now: float) -> None:
         """Apply what gates next to `q` have turned it by until now."""

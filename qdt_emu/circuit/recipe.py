@@ -30,8 +30,8 @@ from qdt_emu.noise.relaxation import decay_factors
 
 Ints = NDArray[np.int64]
 # In the place of an instruction row: relaxation of a qubit while it is read and used again, before
-# the instant at which it is projected, and after it.
-EARLY, LATE = -2, -3
+# the instant at which it is projected, and after it; and dephasing by slow noise alone.
+EARLY, LATE, SLOW = -2, -3, -4
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +83,9 @@ class Recipe:
     Attributes:
         active: Physical qubit of each local one, shape (n,).
         unitaries: Groups of the one-qubit and of the two-qubit table.
-        relaxation: (qubit, instruction row, -1, or `EARLY` or `LATE` in a readout), shape (k, 2).
-        relaxation_time: In s, shape (k,); of the whole readout.
+        relaxation: (qubit, instruction row, -1, `EARLY` or `LATE` in a readout, or `SLOW`), shape
+            (k, 2).
+        relaxation_time: In s, shape (k,); of the whole readout; of slow noise, less the echoes.
         pauli: Per table, (instruction row, crowded), shape (k, 2).
         confusion: Qubits, shape (k,).
         confusion_time: Duration of the readout in s of a qubit that is used again, else 0, shape
@@ -157,7 +158,7 @@ class Recipe:
         xp = namespace(*jax.tree.leaves(p), angles)  # one traced leaf is enough
         one, two = ([g.build(p, angles, zz_frame) for g in groups] for groups in self.unitaries)
         qubits = self.relaxation[:, 0]
-        factors = decay_factors(self._times(p, xp), p.t1[qubits], p.t2[qubits])
+        factors = self._decay(p, xp)
         n = len(self.active)
         zero = np.zeros(n)
         sigma = zero if p.detuning is None else p.detuning[self.active]
@@ -177,14 +178,25 @@ class Recipe:
             detuning=xp.stack([sigma, parity], axis=1),
         )
 
+    def _decay(self, p: Parameters, xp: Any) -> Array:
+        """Return the factors of population and coherence of each relaxation, shape (k, 2)."""
+        qubits, rows = self.relaxation.T
+        times = self._times(p, xp)
+        factors = decay_factors(times, p.t1[qubits], p.t2[qubits])
+        if p.slow_dephasing is None:
+            return factors
+        left = xp.exp(-((times * p.slow_dephasing[qubits]) ** 2))
+        slow = xp.stack([xp.ones_like(left), left], axis=1)
+        return xp.where((rows == SLOW)[:, None], slow, factors)
+
     def _times(self, p: Parameters, xp: Any) -> Array:
         """Return the time of each relaxation in s: a share of a gate, a part of a readout."""
         qubits, rows = self.relaxation.T
         scale = xp.concatenate([p.relaxation_scale, xp.ones(1)])  # row -1: the whole duration
         times = self.relaxation_time * scale[np.maximum(rows, -1)]
-        if not (rows <= EARLY).any():
+        read = np.flatnonzero((rows == EARLY) | (rows == LATE))
+        if not len(read):
             return times
-        read = np.flatnonzero(rows <= EARLY)
         whole = _driven(p, qubits[read], self.relaxation_time[read])
         early = _readout(p, qubits[read], self.relaxation_time[read])[0]
         parts = xp.where(rows[read] == EARLY, early, whole - early)

@@ -51,6 +51,8 @@ class Parameters:
             its lower and on its higher qubit.
         readout_relaxation: Factor on the relaxation of a qubit during its own readout, shape (n,):
             the drive opens decay channels (Slichter et al., PRL 109, 153601, 2012).
+        slow_dephasing: Rate g of dephasing by slow noise in 1/s, shape (n,): a time t, less what
+            echoes undo, multiplies the coherence by exp(-(g t)**2), on top of `t2`.
     """
 
     t1: Leaf
@@ -75,6 +77,7 @@ class Parameters:
     stark: Leaf = None
     context: Leaf = None
     readout_relaxation: Leaf = None
+    slow_dephasing: Leaf = None
 
     @property
     def mechanisms(self) -> tuple[str, ...]:

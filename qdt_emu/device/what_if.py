@@ -17,7 +17,7 @@ from qdt_emu.noise.relaxation import relaxation_process_fidelity
 Floats = NDArray[np.float64]
 PER_QUBIT = (
     *("t1", "t2", "excited", "reset_excitation", "detuning", "charge_parity"),
-    *("t1_spread", "offset", "readout_relaxation"),
+    *("t1_spread", "offset", "readout_relaxation", "slow_dephasing"),
 )
 PER_INSTRUCTION = ("depolarizing", "over_rotation", "infidelity", "phase", "leakage", "pauli_rates")
 SCALARS = ("crosstalk", "spectator_zz")
@@ -46,6 +46,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "charge_parity": (0.0, np.inf),
     "t1_spread": (0.0, np.inf),
     "readout_relaxation": (0.0, np.inf),
+    "slow_dephasing": (0.0, np.inf),
     "infidelity": (0.0, 0.8),
     "depolarizing": (0.0, 16 / 15),
     "leakage": (0.0, 1.0),

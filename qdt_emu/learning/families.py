@@ -201,6 +201,7 @@ KINDS: Mapping[str, Kind] = {
     "excited": _per_qubit("excited", "log", LEAST_EXCITED),
     "offset": _per_qubit("offset", "linear"),
     "readout_relaxation": _per_qubit("readout_relaxation", "log"),
+    "slow_dephasing": _per_qubit("slow_dephasing", "log"),
     "crosstalk": _scalar("crosstalk", "log"),
     "spectator_zz": _scalar("spectator_zz", "linear"),
     "assignment": _assignment,

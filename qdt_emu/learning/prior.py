@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from qdt_emu.circuit.recipe import EARLY, Recipe
+from qdt_emu.circuit.recipe import EARLY, SLOW, Recipe
 from qdt_emu.device import Device
 from qdt_emu.device.device import SYMMETRIC, VIRTUAL
 from qdt_emu.device.what_if import TURNED
@@ -16,6 +16,7 @@ from qdt_emu.learning.model import Floats, Model, Width
 from qdt_emu.noise.readout import divide_out_preparation
 
 PRESENT = 1e-6  # Hz: a ZZ rate that is learned from nothing must be there when circuits are lowered
+SLOW_RATE = 1 / 100e-6  # 1/s
 LEAKAGE = 2e-4  # of a two-qubit gate, and of each of its qubits
 POPULATION = 0.6  # of the published P(read 1 | 0), learned on ibm_cairo in April 2022
 MOST_DEPOLARIZING = 0.9
@@ -40,6 +41,7 @@ WIDTHS: Mapping[str, Width] = {
     "pauli_rates_1q": Width(0.7, 1.0),
     "pauli_rates_2q": Width(0.7, 1.0),
     "readout_relaxation": Width(1.0, 0.5),
+    "slow_dephasing": Width(0.7, 1.0),
     "leakage": Width(1.0, 1.0),
 }
 """Default prior widths: e-folds for factors and odds, Hz for `zz` and `offset`, rad for angles.
@@ -98,6 +100,8 @@ def learnable(device: Device, learn: Iterable[str] = DEFAULT) -> Device:
             changes[name] = np.zeros(shape)
     if "readout_relaxation" in names and p.readout_relaxation is None:
         changes["readout_relaxation"] = np.ones(device.n_qubits)
+    if "slow_dephasing" in names and p.slow_dephasing is None:
+        changes["slow_dephasing"] = np.full(device.n_qubits, SLOW_RATE)
     if "zz" in names:
         changes["zz"] = np.where(np.asarray(p.zz) == 0, PRESENT, p.zz)
     if "leakage" in names and p.leakage is None:
@@ -187,7 +191,8 @@ def prior(
 def uses(recipe: Recipe) -> dict[str, set[int]]:
     """Return the flat positions of every leaf of `Parameters` that a circuit depends on."""
     out: dict[str, set[int]] = {
-        "t1": set(recipe.relaxation[:, 0].tolist()),
+        "t1": set(recipe.relaxation[recipe.relaxation[:, 1] != SLOW, 0].tolist()),
+        "slow_dephasing": set(recipe.relaxation[recipe.relaxation[:, 1] == SLOW, 0].tolist()),
         "excited": set(recipe.active.tolist()),
         "readout_relaxation": set(recipe.relaxation[recipe.relaxation[:, 1] == EARLY, 0].tolist()),
         "depolarizing": {int(r) for rows in recipe.pauli for r in rows[:, 0]},

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from qdt_emu.learning.model import Width
+from qdt_emu.learning.prior import DEFAULT
 from qdt_emu.scoreboard.board import Board, Task
 from qdt_emu.scoreboard.circuits import Case, Circuits, Learned, Learner, circuit_tasks
 from qdt_emu.twin import Twin
@@ -14,6 +15,7 @@ DATASET = "ibm_repetition_code_2022"
 FIRST = (1, 3, 4)  # jobs learned from on the first day,
 NEWER = (5,)  # and fifteen days later
 HELD = (2, 6)  # the second job of each day
+LEARN = (*DEFAULT, "slow_dephasing")  # half of the jobs idle without echoes
 WIDTHS: Mapping[str, Width] = {
     "t1": Width(0.5, 0.3),
     "dephasing": Width(0.7, 0.5),
@@ -50,7 +52,7 @@ def hours(first: int, second: int) -> float:
 def fitted(numbers: Sequence[int]) -> Twin:
     """Return the twin of the first job's calibration that has learned from some jobs."""
     twin = Twin.load(jobs()[0].calibration)
-    return twin.fit(seen(numbers), widths=WIDTHS, progress=True)
+    return twin.fit(seen(numbers), learn=LEARN, widths=WIDTHS, progress=True)
 
 
 def cases() -> Sequence[Case]:

@@ -289,3 +289,27 @@ def test_part_of_what_is_read_of_zero_becomes_population():
     assert (np.asarray(p.excited) > 0).all()
     up = p.excited * (1 - p.assignment[:, 1]) + (1 - p.excited) * p.assignment[:, 0]
     np.testing.assert_allclose(up, published[:, 0], atol=1e-12)
+
+
+def test_slow_noise_is_told_from_fast_by_echoes():
+    """Fringes with and without an echo: both dephasing times come back; false alarms 1e-6."""
+    fast, slow = 60e-6, 1 / 25e-6
+    truth = what_if(line(1), t2={0: fast}, slow_dephasing={0: slow})
+    twin, data = Twin.load(truth), []
+    for k, delay in enumerate((5, 10, 20, 30)):
+        for echo in (False, True):
+            c = QuantumCircuit(1, 1, metadata={PHYSICAL: True})
+            c.sx(0)
+            c.delay(delay // (1 + echo), 0, unit="us")
+            if echo:
+                c.x(0)
+                c.delay(delay // 2, 0, unit="us")
+            c.sx(0)
+            c.measure(0, 0)
+            data.append((c, twin.run(c, shots=20_000, seed=2 * k + echo).counts))
+    learned = Twin.load(line(1)).fit(data, learn=["dephasing", "slow_dephasing"]).posterior.learned
+    wanted = (1 / fast - 0.5 / truth.parameters.t1[0], slow)
+    for x, value in zip(learned, wanted, strict=True):
+        width = np.log(x.high / x.low) / 2
+        assert x.identified
+        assert abs(np.log(x.value / value)) < 4.9 * width
