@@ -30,7 +30,7 @@ from qdt_emu.engines.forecast import Forecast, forecast_samples, forecast_values
 from qdt_emu.engines.run import estimate, sample
 from qdt_emu.engines.run_parts import Account, Limits
 from qdt_emu.errors import InputError
-from qdt_emu.learning.drift import Drift, aged, extended
+from qdt_emu.learning.drift import Drift, aged, extended, strength
 from qdt_emu.learning.fit import fit
 from qdt_emu.learning.model import Width
 from qdt_emu.learning.posterior import Posterior
@@ -465,7 +465,8 @@ class Twin:
         """Return the twin that newer counts teach: the processor has drifted since the last.
 
         What was learned before, as far as it lasts for that long, is the prior, in place of the
-        calibration alone. The kinds of parameters stay the same.
+        calibration alone; how much of the expected drift there has been, the counts decide. The
+        kinds of parameters stay the same.
 
         Args:
             measured: As in `fit`.
@@ -478,8 +479,10 @@ class Twin:
         Raises:
             InputError: The twin has not learned anything, or as in `fit` and `later`.
         """
-        old = aged(self._known("follow a processor"), hours, drift=drift)
-        terms = self._terms(old.model.device, measured, options)
+        known = self._known("follow a processor")
+        terms = self._terms(known.model.device, measured, options)
+        share = strength(known, terms, hours, drift=drift)
+        old = aged(known, hours, drift=drift, strength=share)
         model, before = extended(old, [t.circuit.compiled.recipe for t in terms])
         found = fit(model, terms, before=before, progress=progress, checkpoint=checkpoint)
         return self.learned(found)

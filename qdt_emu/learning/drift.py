@@ -8,9 +8,10 @@ import numpy as np
 
 from qdt_emu.circuit.recipe import Recipe
 from qdt_emu.errors import InputError
-from qdt_emu.learning.model import Belief, Model, Width
+from qdt_emu.learning.model import Belief, Floats, Model, Width
 from qdt_emu.learning.posterior import Posterior
 from qdt_emu.learning.prior import prior
+from qdt_emu.learning.terms import Term
 
 
 @dataclass(frozen=True)
@@ -51,20 +52,29 @@ calibrations, daily to weekly; couplings are built in.
 """
 
 
+STRENGTHS = (0.0, 0.03, 0.1, 0.3, 1.0)
+"""Shares of the table's drift among which new counts choose."""
+
+
 def aged(
-    posterior: Posterior, hours: float, *, drift: Mapping[str, Drift] | None = None
+    posterior: Posterior,
+    hours: float,
+    *,
+    drift: Mapping[str, Drift] | None = None,
+    strength: float = 1.0,
 ) -> Posterior:
     r"""Return what is known some hours after the data of a posterior were taken.
 
     Every unknown is a stationary process of variance 1 around the calibration. With the
     correlations r on the diagonal of R,
 
-    $$ m' = R m, \quad C' = R C R + 1 - R^2. $$
+    $$ m' = R m, \quad C' = R C R + 1 - R^2, \quad 1 - r \propto \text{strength}. $$
 
     Args:
         posterior: Mean m and covariance C.
         hours: Since the data were taken, at least 0.
         drift: Replaces some of `DRIFT`.
+        strength: 1 for what the table says, 0 for no drift.
 
     Raises:
         InputError: Negative hours, or an unknown kind.
@@ -83,6 +93,7 @@ def aged(
         raise InputError(f"`drift` must be for some of {sorted(DRIFT)}, but has {unknown.pop()!r}.")
     table, model = {**DRIFT, **(drift or {})}, posterior.model
     r = np.concatenate([np.full(f.size, table[f.kind].correlation(hours)) for f in model.families])
+    r = 1 - strength * (1 - r)
     covariance = r[:, None] * posterior.covariance * r + np.diag(1 - r**2)
     fisher = np.linalg.inv(covariance) - np.eye(model.size)
     return replace(
@@ -112,3 +123,54 @@ def extended(posterior: Posterior, recipes: Sequence[Recipe]) -> tuple[Model, Be
     # What is not carried over is integrated out.
     precision[np.ix_(to, to)] = np.linalg.inv(posterior.covariance[np.ix_(from_, from_)])
     return model, Belief(mean, precision)
+
+
+def strength(
+    posterior: Posterior,
+    terms: Sequence[Term],
+    hours: float,
+    *,
+    drift: Mapping[str, Drift] | None = None,
+) -> float:
+    r"""Return the share of the expected drift that new counts speak for, one of `STRENGTHS`.
+
+    The most probable by its evidence, in the linear model around the old parameters,
+
+    $$ \ln Z = -\min_z q(z) - \tfrac12 \ln\det(F + P) + \tfrac12 \ln\det P, $$
+
+    with the precision P of the aged posterior, the information F of the counts, and the misfit q
+    of both, counts weighted by the scatter of the old fit.
+
+    Source:
+        MacKay, Information Theory, Inference, and Learning Algorithms, chapters 27 and 28.
+    """
+    recipes = [t.circuit.compiled.recipe for t in terms]
+    found: list[float] = []
+    fisher = gradient = start = np.zeros(0)
+    for share in STRENGTHS:
+        model, before = extended(aged(posterior, hours, drift=drift, strength=share), recipes)
+        if not len(start):  # no drift comes first: slopes where the old parameters are
+            start = before.mean
+            gradient, fisher = _slopes(model, terms, start, posterior.scatter)
+        away = start - before.mean
+        precision = before.precision
+        pull = gradient + precision @ away
+        hessian = fisher + precision
+        least = 0.5 * away @ precision @ away - 0.5 * pull @ np.linalg.solve(hessian, pull)
+        volume = np.linalg.slogdet(precision)[1] - np.linalg.slogdet(hessian)[1]
+        found.append(float(0.5 * volume - least))
+    return STRENGTHS[int(np.argmax(found))]
+
+
+def _slopes(
+    model: Model, terms: Sequence[Term], z: Floats, scatter: float
+) -> tuple[Floats, Floats]:
+    """Return gradient and information of weighted counts at z."""
+    gradient, fisher = np.zeros(model.size), np.zeros((model.size, model.size))
+    for t in terms:
+        at = model.entries(t.circuit.uses)
+        r, s = t.slopes(model, z, at)
+        weight = 1 / (1 + t.shots * scatter)
+        gradient[at] += weight * s @ r
+        fisher[np.ix_(at, at)] += weight * s @ s.T
+    return gradient, fisher

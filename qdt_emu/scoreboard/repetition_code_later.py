@@ -1,21 +1,11 @@
 """ibm_cairo, 2022: repetition codes fifteen days after the last counts that were learned from."""
 
-from collections.abc import Sequence
-
 from qdt_emu.scoreboard.board import Board, Task
-from qdt_emu.scoreboard.circuits import Case, Circuits, Learned, Learner, circuit_tasks
-from qdt_emu.scoreboard.repetition_code import fitted, hours, jobs
+from qdt_emu.scoreboard.circuits import Circuits, Learned, Learner, circuit_tasks
+from qdt_emu.scoreboard.repetition_code import cases, fitted, hours
 
 TRAINING = (1, 2, 3, 4)
 HELD = (5, 6)
-
-
-def cases() -> Sequence[Case]:
-    """Return the circuits of the two jobs of the second day."""
-    every = jobs()
-    return tuple(
-        Case(f"job {k}, {run.name}", every[k - 1], run) for k in HELD for run in every[k - 1].runs
-    )
 
 
 def learner() -> Learner:
@@ -27,7 +17,7 @@ def learner() -> Learner:
 
 def tasks() -> list[Task]:
     """Return what can be worked out."""
-    return circuit_tasks(Circuits("repetition_code_later", cases, learn=learner))
+    return circuit_tasks(Circuits("repetition_code_later", lambda: cases(HELD), learn=learner))
 
 
 BOARD = Board(

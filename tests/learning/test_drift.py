@@ -5,9 +5,10 @@ import pytest
 
 from qdt_emu.device import what_if
 from qdt_emu.errors import InputError
-from qdt_emu.learning.drift import DRIFT, Drift, aged, extended
+from qdt_emu.learning.drift import DRIFT, STRENGTHS, Drift, aged, extended, strength
 from qdt_emu.learning.model import Width
 from qdt_emu.learning.posterior import Posterior
+from qdt_emu.learning.terms import Outcomes
 from qdt_emu.twin import Twin
 from tests.learning.planted import line, measured, planted, random_circuit
 
@@ -79,6 +80,32 @@ def test_newer_counts_of_a_drifted_processor_take_over():
         found.append([excess(twin) for twin in (old.follow(now, hours=24.0), old, alone)])
     follows, stale, alone = np.mean(found, axis=0)
     assert follows < 0.8 * min(stale, alone)
+
+
+def test_counts_say_how_much_has_drifted(learned):
+    """Of the same processor nothing; of one whose parameters jumped, all that was expected."""
+    jumped = what_if(
+        planted(),
+        t1=0.4 * planted().parameters.t1,
+        phase={("cz", (0, 1)): (-0.02, 0.05), ("cz", (1, 2)): (0.06, 0.0)},
+        assignment={1: (0.02, 0.08), 2: (0.03, 0.01)},
+    )
+    shares = []
+    for processor in (planted(), jumped):
+        now = measured(processor, range(20, 24))
+        twin = Twin.load(learned.posterior.model.device)
+        terms = [Outcomes.of(twin.compile(c), n) for c, n in now]
+        shares.append(strength(learned.posterior, terms, 200.0))
+    assert shares[0] <= STRENGTHS[1]
+    assert shares[1] == STRENGTHS[-1]
+
+
+def test_without_any_drift_to_expect_all_shares_are_alike():
+    none = {kind: Drift(1.0, 1.0) for kind in DRIFT}
+    twin = Twin.load(line()).fit(measured(planted(), range(3)), learn=LEARN)
+    seen = Twin.load(twin.posterior.model.device)
+    terms = [Outcomes.of(seen.compile(c), n) for c, n in measured(planted(), range(5, 7))]
+    assert strength(twin.posterior, terms, 50.0, drift=none) == STRENGTHS[0]
 
 
 def test_unknowns_of_new_circuits_begin_as_in_the_calibration():
