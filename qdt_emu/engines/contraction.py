@@ -111,7 +111,10 @@ class Contraction:
         if not np.any(pauli):
             return Cost(0.0, 0.0, 0, 1, 0)
         network = observable(structure, tuple(int(c) for c in pauli))
-        reduced = reduce(network, network.entries(np, values, readout))
+        return self.cost_of(reduce(network, network.entries(np, values, readout)))
+
+    def cost_of(self, reduced: Reduced) -> Cost:
+        """Return what contracting a network would cost."""
         path = _path(reduced, self.max_bytes)
         count = len(reduced.inputs)
         seconds = count * path.slices * STEP + path.flops / FLOPS
@@ -145,9 +148,7 @@ class Contraction:
                 f"{wanted}."
             )
         refuse_draws(draws(structure), values, "contraction")
-        network = marginal(structure, wanted)
-        entries = network.entries(np, values, np.tile([1.0, 0.0], (structure.n_qubits, 1)))
-        reduced = reduce(network, entries)
+        reduced, entries = distribution(structure, values, wanted)
         path = self._accepted([(reduced, _path(reduced, self.max_bytes))])[0][1]
         return np.asarray(_value(reduced, path, entries), np.float64)
 
@@ -210,6 +211,15 @@ class Contraction:
                 f"2^{width:.0f} entries. Raise `max_flops`, or use engine='pauli'."
             )
         return work
+
+
+def distribution(
+    structure: Structure, values: Values, clbits: tuple[int, ...]
+) -> tuple[Reduced, Any]:
+    """Return the network of the distribution of some clbits, and its entries."""
+    network = marginal(structure, clbits)
+    entries = network.entries(np, values, np.tile([1.0, 0.0], (structure.n_qubits, 1)))
+    return reduce(network, entries), entries
 
 
 def expectation(

@@ -89,6 +89,7 @@ def _samples(circuit: NoisyCircuit, task: Task) -> list[Candidate]:
         found += _networks([CHAIN], circuit, task, found, quick=True)
     found.append(_trajectories(circuit, task, found))
     found.append(_exact(circuit, task, found))
+    found.append(pilot.distribution(circuit, task, patience=_patience(found, task)))
     families = [f for f in FAMILIES if not (quiet and f is CHAIN)]
     return found + _networks(families, circuit, task, found)
 

@@ -9,7 +9,9 @@ import cotengra
 import numpy as np
 
 from qdt_emu.circuit import NoisyCircuit
+from qdt_emu.circuit.noisy import measured_qubits
 from qdt_emu.engines.contraction import FLOPS, Contraction
+from qdt_emu.engines.contraction import distribution as contracted
 from qdt_emu.engines.contraction_network import Reduced, observable, reduce
 from qdt_emu.engines.pauli import Pauli, answer
 from qdt_emu.engines.pauli_error import stated
@@ -183,18 +185,59 @@ def contraction(circuit: NoisyCircuit, task: Task, *, patience: float) -> Candid
         flops, size = flops + cost.flops, max(size, cost.bytes)
     refusal = ""
     if flops > engine.max_flops or size > engine.max_bytes:
-        refusal = (
-            f"It needs {flops:.2g} operations (at most {engine.max_flops:.2g}) and {size} bytes "
-            f"(at most {engine.max_bytes})."
-        )
+        refusal = _too_large(engine, flops, size)
     seconds = flops / FLOPS + 1e-4 * task.strings * operations
     return Candidate(engine, seconds, size, refusal=refusal, source="contraction order")
 
 
+def distribution(circuit: NoisyCircuit, task: Task, *, patience: float) -> Candidate:
+    """Return what the exact distribution of the record costs by contraction.
+
+    As `contraction`; the network is built, so that its size is known before the search.
+    """
+    engine = Contraction(max_bytes=min(1 << 30, task.memory))
+    structure = circuit.structure
+    if (plan := engine.plan(structure, shots=1, paulis=0, memory=task.memory)).refusal:
+        return Candidate(engine, 0.0, 0, refusal=plan.refusal)
+    try:
+        refuse_draws(draws(structure), circuit.values, "contraction")
+    except UnsupportedError as reason:
+        return Candidate(engine, 0.0, 0, refusal=str(reason))
+    asking, reduced = PER_STEP * len(structure.operations), None
+    if asking <= patience:
+        written = tuple(np.flatnonzero(measured_qubits(structure) >= 0).tolist())
+        reduced, _ = contracted(structure, circuit.values, written)
+        tensors = len(reduced.inputs)
+        asking += PER_TENSOR * tensors + PER_PAIR * tensors**2
+    if reduced is None or asking > patience:
+        why = f"Searching its order would take about {asking:.2g} s, so it was not asked."
+        return Candidate(engine, 0.0, 0, refusal=why)
+    if (wide := _first_order(reduced)) > GREEDY * engine.max_flops:
+        why = f"A first order of contraction needs {wide:.2g} operations."
+        return Candidate(engine, wide / FLOPS, 0, refusal=why)
+    cost = engine.cost_of(reduced)
+    refusal = ""
+    if cost.flops > engine.max_flops or cost.bytes > engine.max_bytes:
+        refusal = _too_large(engine, cost.flops, cost.bytes)
+    seconds = cost.seconds + PER_STEP * len(structure.operations)
+    return Candidate(engine, seconds, cost.bytes, refusal=refusal, source="contraction order")
+
+
+def _too_large(engine: Contraction, flops: float, size: int) -> str:
+    return (
+        f"It needs {flops:.2g} operations (at most {engine.max_flops:.2g}) and {size} bytes "
+        f"(at most {engine.max_bytes})."
+    )
+
+
 def _greedy(circuit: NoisyCircuit, task: Task, codes: Any) -> float:
-    """Return the operations that the first greedy order needs."""
+    """Return the operations that the first greedy order of a string needs."""
     network = observable(circuit.structure, tuple(int(c) for c in codes))
-    reduced: Reduced = reduce(network, network.entries(np, circuit.values, task.readout))
+    return _first_order(reduce(network, network.entries(np, circuit.values, task.readout)))
+
+
+def _first_order(reduced: Reduced) -> float:
+    """Return the operations that the first greedy order needs."""
     if reduced.zero or not reduced.inputs:
         return 0.0
     names = [tuple(map(cotengra.get_symbol, legs)) for legs in reduced.inputs]
