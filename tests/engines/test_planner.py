@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from qiskit import QuantumCircuit
+from qiskit import ClassicalRegister, QuantumCircuit
+from scipy.stats import chi2
 
 from qdt_emu import Calibration, Estimate, Twin
 from qdt_emu.circuit import NoisyCircuit
+from qdt_emu.circuit.noisy import measured_qubits
 from qdt_emu.engines import planner, planner_pilot, run
 from qdt_emu.engines.cone import cone, influence, narrowest
+from qdt_emu.engines.contraction import Contraction
 from qdt_emu.engines.crosscheck import Check, crosscheck
 from qdt_emu.engines.density import Density
 from qdt_emu.engines.engine import Expectations, Plan, Records
@@ -421,3 +424,20 @@ def test_a_twin_plans_without_running(chain, monkeypatch):
     tight = chain.plan(circuit, shots=500, memory=1000)
     assert tight.engine == ""
     assert "No engine can run" in tight.refusal
+
+
+def test_a_few_bits_of_a_wide_circuit_are_drawn_from_their_exact_distribution():
+    """Trajectories of 36 qubits would take hours for so many shots; false alarms 1e-6."""
+    n, kept, shots = 36, (8, 17, 26), 1_000_000
+    circuit = brick(n, 7)
+    circuit.add_register(ClassicalRegister(len(kept)))
+    circuit.barrier()
+    circuit.measure(kept, range(len(kept)))
+    given = compiled(circuit, toy(n)).bind()
+    bits, account = sample(given, shots=shots, seed=1)
+    assert account.engine == "contraction"
+    written = np.flatnonzero(measured_qubits(given.structure) >= 0)
+    exact = Contraction().marginal(given.structure, given.values, written).ravel()
+    found = np.bincount(bits[:, written] @ (1 << np.arange(len(written))[::-1]), minlength=8)
+    statistic = ((found - shots * exact) ** 2 / (shots * exact)).sum()
+    assert statistic < chi2.isf(1e-6, 7)
