@@ -62,10 +62,10 @@ def search(
     if tree.contraction_cost() > HARD:
         other = _tree(names, ends, dims, HARD_REPEATS)
         tree = min(tree, other, key=lambda t: float(t.combo_cost()))
-    largest = max(int(np.prod([dims[x] for x in legs])) for legs in names)
+    largest = max(int(np.prod([dims[x] for x in legs])) for legs in [*names, ends])
     while 8 * tree.peak_size() > max_bytes and tree.nslices < MAX_SLICES:
         target = int(tree.max_size()) // 2
-        if target < largest:  # what the tensors themselves take cannot be sliced away
+        if target < largest:  # what the tensors and the answer take cannot be sliced away
             break
         tree.slice_(target_size=target, minimize="combo", allow_outer=False, seed=0)
         tree.subtree_reconfigure_(minimize="combo", seed=0)

@@ -16,6 +16,7 @@ COLOURS = {
     name_of(CALIBRATION): style.SKY,
     name_of(AER): style.RED,
 }
+NAMED = 24  # cases up to which points have names
 
 
 def distances(boards: Sequence[Board], rows: Sequence[Row]) -> Figure | None:
@@ -89,11 +90,12 @@ def marks(board: Board, rows: Sequence[Row]) -> Figure | None:
         return _deviations(found, title)
     if len({m.measured.value for _, m in found}) < 2:
         return None
+    named = len({row.case for row, _ in found}) <= NAMED
     last = found[-1][0].predictor
     colours = {name_of(row.predictor): style.MUTED for row, _ in found} | COLOURS
     points = [
         Point(
-            _short(row.case) if row.predictor == last else "",
+            _short(row.case) if named and row.predictor == last else "",
             *(m.measured.value, m.predicted, m.low, m.high),
             group=name_of(row.predictor),
             hollow=not row.held_out,

@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from qiskit import QuantumCircuit
 from scipy.stats import chi2
 
+from qdt_emu import Twin
 from qdt_emu.circuit import Kind, Operation, Structure, Values
 from qdt_emu.engines.contraction import Contraction, expectation
 from qdt_emu.engines.contraction_network import observable, reduce
@@ -258,3 +260,12 @@ def test_arguments_are_checked():
     with pytest.raises(InputError, match="clbits"):
         ENGINE.marginal(s, v, (0,))
     assert "max_bytes" in ENGINE.plan(s, shots=1, paulis=1, memory=10).refusal
+
+
+def test_a_distribution_that_does_not_fit_is_refused_with_the_numbers():
+    circuit = QuantumCircuit(14, 14)
+    circuit.h(range(14))
+    circuit.measure(range(14), range(14))
+    noisy = Twin.load("ibm_sherbrooke").compile(circuit).bind()
+    with pytest.raises(UnsupportedError, match=r"at most .* operations and 64 bytes"):
+        Contraction(max_bytes=64).marginal(noisy.structure, noisy.values, range(14))
