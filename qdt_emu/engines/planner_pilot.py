@@ -238,7 +238,7 @@ def _greedy(circuit: NoisyCircuit, task: Task, codes: Any) -> float:
 
 def _first_order(reduced: Reduced) -> float:
     """Return the operations that the first greedy order needs."""
-    if reduced.zero or not reduced.inputs:
+    if reduced.zero or len(reduced.inputs) < 2:
         return 0.0
     names = [tuple(map(cotengra.get_symbol, legs)) for legs in reduced.inputs]
     sizes = {cotengra.get_symbol(leg): size for leg, size in reduced.sizes}

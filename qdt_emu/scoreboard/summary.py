@@ -27,6 +27,7 @@ class Line:
         low: Lower end of its 95 % band over cases and shots.
         high: Upper end.
         excess: Mean distance over the shot-noise floor; None for baselines, which have no shots.
+        correlation: Mean Pearson correlation over all outcomes; None where one has none.
     """
 
     method: str
@@ -35,6 +36,7 @@ class Line:
     low: float
     high: float
     excess: float | None = None
+    correlation: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,8 @@ def lines(rows: Sequence[Row], board: str) -> tuple[Line, ...]:
         excess = [r.verdict.excess for r in found if r.predictor == method and r.verdict]
         middle, low, high = (float(np.exp(x)) for x in (logs.mean(), low, high))
         mean = float(np.mean(excess)) if excess else None
-        out.append(Line(name_of(method), len(table), middle, low, high, mean))
+        numbers = (middle, low, high, mean, _correlation(found, method))
+        out.append(Line(name_of(method), len(table), *numbers))
     return tuple(out)
 
 
@@ -166,6 +169,20 @@ def _order(predictors: Iterable[str]) -> list[str]:
     last = (AER, CALIBRATION, LEARNED)
     known = dict.fromkeys(predictors)
     return [p for p in known if p not in last] + [p for p in last if p in known]
+
+
+def _correlation(rows: Sequence[Row], method: str) -> float | None:
+    """Return a method's mean linear correlation with what was measured."""
+    found: dict[str, float | None] = {}
+    for r in rows:
+        if (v := r.verdict) is None:
+            continue
+        if r.predictor == method:
+            found[r.case] = v.correlation
+        elif method in RIVALS:
+            found[r.case] = next((s.correlation for s in v.skills if s.baseline == method), None)
+    known = [x for x in found.values() if x is not None]
+    return float(np.mean(known)) if known and len(known) == len(found) else None
 
 
 def _distances(rows: Sequence[Row], method: str) -> dict[str, tuple[float, float]]:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from qdt_emu.scoreboard.board import Board, Mark, Row
 from qdt_emu.scoreboard.summary import (
     METHODS,
+    RIVALS,
     Line,
     figure_lines,
     lines,
@@ -67,7 +68,9 @@ def _section(board: Board, rows: Sequence[Row]) -> str:
         parts.append(f"Bar: {board.bars}.")
     if table := lines(rows, board.name):
         heads = ["method", "circuits", "distance", "95 % band", "mean excess over floor"]
-        parts.append(_grid(heads, [_line(x) for x in table]))
+        compared = any(x.correlation is not None for x in table if x.method in RIVALS)
+        heads += ["linear correlation"] if compared else []
+        parts.append(_grid(heads, [_line(x, correlation=compared) for x in table]))
     if found := ratios(rows, board.name):
         parts.append(
             "\n".join(
@@ -80,10 +83,11 @@ def _section(board: Board, rows: Sequence[Row]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _line(x: Line) -> list[str]:
+def _line(x: Line, *, correlation: bool) -> list[str]:
     excess = "" if x.excess is None else f"{x.excess:+.4f}"
     band = f"{x.low:.4f} to {x.high:.4f}"
-    return [x.method, str(x.cases), f"{x.distance:.4f}", band, excess]
+    last = ["" if x.correlation is None else f"{x.correlation:.3f}"] if correlation else []
+    return [x.method, str(x.cases), f"{x.distance:.4f}", band, excess, *last]
 
 
 def _figures(board: Board, rows: Sequence[Row]) -> str:

@@ -1,7 +1,7 @@
 """Compare a prediction with a measurement."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -75,7 +75,13 @@ def compare(
     null = resampling.null_distances(p, q, n1, worth, draws=draws, seed=seed)
     distance, floor = float(distances.total_variation(p, q)), float(null.mean())
     spread = _bootstrap(p, q, n1, worth, against, draws=draws, seed=seed + 1)
-    skills = tuple(_skill(b, distance, spread, _reference(b, q, seed + 2)) for b in against)
+    skills = tuple(
+        replace(
+            _skill(b, distance, spread, _reference(b, q, seed + 2)),
+            correlation=_correlation(b.p, q, len(keys[0])),
+        )
+        for b in against
+    )
     explained, explained_stderr = _explained(distance, floor, skills, spread)
     z, bits, rms = _worst(predicted, measured)
     if (rare := float(q[q * n2 < 3.5].sum())) > 0.5:
@@ -183,6 +189,11 @@ def _skill(
     low, high = np.quantile(1 - twin / np.maximum(other, 1e-12), [0.025, 0.975])
     skill = 1 - distance / reference
     return Skill(baseline.name, reference, skill, float(low), float(high), baseline.fitted)
+
+
+def _correlation(p: Array, q: Array, n_bits: int) -> float | None:
+    found = float(distances.linear_correlation(p, q, n_bits=n_bits))
+    return found if np.isfinite(found) else None
 
 
 def _explained(

@@ -25,6 +25,8 @@ class Skill:
         low: Lower end of its 95 % bootstrap band.
         high: Upper end.
         fitted: The parameter that was fitted to the measurement, if the baseline has one.
+        correlation: Pearson correlation of the baseline with the measurement over all outcomes;
+            None if one is uniform.
     """
 
     baseline: str
@@ -33,6 +35,7 @@ class Skill:
     low: float
     high: float
     fitted: float | None = None
+    correlation: float | None = None
 
     @property
     def decision(self) -> str:

@@ -177,6 +177,18 @@ def test_figures_of_merit_are_counted_in_their_bands():
     assert min(x.deviation for x in ratio) == pytest.approx(np.log(0.55 / 0.5))
 
 
+def test_correlations_stand_beside_those_of_the_baselines():
+    found = rows()
+    table = {x.method: x for x in lines(found, "rows")}
+    assert table["uniform"].correlation is None
+    verdicts = [r.verdict for r in found if r.predictor == "learned" and r.held_out]
+    mean = np.mean([v.correlation for v in verdicts])
+    assert table["twin, learned"].correlation == pytest.approx(mean)
+    ideal = np.mean([v.skills[1].correlation for v in verdicts])
+    assert -1 <= ideal <= 1
+    assert "linear correlation" in markdown([Board(**RING)], found)
+
+
 def test_signs_count_only_where_figures_are_significant():
     effects = [(0.3, 0.1), (-0.2, -0.3), (0.03, -0.1), (-0.3, 0.2)]  # measured, predicted
     found = [
