@@ -8,7 +8,8 @@ import numpy as np
 
 from qdt_emu.circuit.recipe import Recipe
 from qdt_emu.errors import InputError
-from qdt_emu.learning.model import Belief, Floats, Model, Width
+from qdt_emu.learning.fit import linearised
+from qdt_emu.learning.model import Belief, Model, Width, listed_as
 from qdt_emu.learning.posterior import Posterior
 from qdt_emu.learning.prior import prior
 from qdt_emu.learning.terms import Term
@@ -111,8 +112,7 @@ def extended(posterior: Posterior, recipes: Sequence[Recipe]) -> tuple[Model, Be
     old = posterior.model
     also: dict[str, set[int]] = {}
     for family in old.families:
-        leaf = "t1" if family.leaf == "dephasing" else family.leaf
-        also.setdefault(leaf, set()).update(family.index.tolist())
+        also.setdefault(listed_as(family.leaf), set()).update(family.index.tolist())
     widths = {f.kind: Width(float(np.median(f.spread)), f.shared) for f in old.families}
     model = prior(old.device, recipes, learn=old.learn, widths=widths, also=also)
     place = {label: k for k, label in enumerate(old.labels)}
@@ -145,32 +145,13 @@ def strength(
         MacKay, Information Theory, Inference, and Learning Algorithms, chapters 27 and 28.
     """
     recipes = [t.circuit.compiled.recipe for t in terms]
+    model, now = extended(posterior, recipes)
+    gradient, fisher = linearised(model, terms, now, scatter=posterior.scatter)
     found: list[float] = []
-    fisher = gradient = start = np.zeros(0)
     for share in STRENGTHS:
-        model, before = extended(aged(posterior, hours, drift=drift, strength=share), recipes)
-        if not len(start):  # no drift comes first: slopes where the old parameters are
-            start = before.mean
-            gradient, fisher = _slopes(model, terms, start, posterior.scatter)
-        away = start - before.mean
-        precision = before.precision
-        pull = gradient + precision @ away
-        hessian = fisher + precision
-        least = 0.5 * away @ precision @ away - 0.5 * pull @ np.linalg.solve(hessian, pull)
-        volume = np.linalg.slogdet(precision)[1] - np.linalg.slogdet(hessian)[1]
+        _, before = extended(aged(posterior, hours, drift=drift, strength=share), recipes)
+        pull, hessian = gradient + before.pull(now.mean), fisher + before.precision
+        least = before.cost(now.mean) - 0.5 * pull @ np.linalg.solve(hessian, pull)
+        volume = np.linalg.slogdet(before.precision)[1] - np.linalg.slogdet(hessian)[1]
         found.append(float(0.5 * volume - least))
     return STRENGTHS[int(np.argmax(found))]
-
-
-def _slopes(
-    model: Model, terms: Sequence[Term], z: Floats, scatter: float
-) -> tuple[Floats, Floats]:
-    """Return gradient and information of weighted counts at z."""
-    gradient, fisher = np.zeros(model.size), np.zeros((model.size, model.size))
-    for t in terms:
-        at = model.entries(t.circuit.uses)
-        r, s = t.slopes(model, z, at)
-        weight = 1 / (1 + t.shots * scatter)
-        gradient[at] += weight * s @ r
-        fisher[np.ix_(at, at)] += weight * s @ s.T
-    return gradient, fisher

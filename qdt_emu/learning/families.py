@@ -9,7 +9,7 @@ import numpy as np
 from qdt_emu.device import Device
 from qdt_emu.device.device import SYMMETRIC, VIRTUAL
 from qdt_emu.device.what_if import TURNED
-from qdt_emu.learning.model import Family, Floats, Scale, Width, leaf_of
+from qdt_emu.learning.model import Family, Floats, Scale, Width, leaf_of, listed_as
 
 LEAST_DEPHASING = 0.02  # of 1 / T2: pure dephasing where T2 = 2 T1
 LEAST_DEPOLARIZING = {1: 1e-5, 2: 1e-4}
@@ -24,7 +24,7 @@ Kind = Callable[[Device, Mapping[str, set[int]], str, Width], list[Family]]
 def _per_qubit(leaf: str, scale: Scale, least: float = 0.0) -> Kind:
     def build(device: Device, used: Mapping[str, set[int]], _: str, width: Width) -> list[Family]:
         values = np.asarray(leaf_of(device.parameters, leaf), float)
-        rows = sorted(used.get("t1" if leaf == "dephasing" else leaf, ()))
+        rows = sorted(used.get(listed_as(leaf), ()))
         if scale == "log" and leaf in ("t1", "dephasing"):
             rows = [q for q in rows if np.isfinite(device.parameters.t1[q])]
         floor = LEAST_DEPHASING / device.parameters.t2 if leaf == "dephasing" else least
@@ -96,8 +96,7 @@ def _gates(leaf: str, scale: Scale) -> Kind:
                 continue
             # The published errors of all pulses on one qubit are one measurement.
             kind = "" if leaf == "depolarizing" and n_qubits == 1 else gate.name
-            where = gate.qubits if turned(device, row) is None else tuple(sorted(gate.qubits))
-            groups.setdefault((kind, where), []).append(row)
+            groups.setdefault((kind, _where(device, row)), []).append(row)
         places = [
             (f"{leaf} of {kind or 'pulses'} on {', '.join(map(str, where))}", rows)
             for (kind, where), rows in groups.items()
@@ -136,8 +135,7 @@ def _leakage(device: Device, used: Mapping[str, set[int]], _: str, width: Width)
     for flat in sorted(used.get("leakage", ())):
         gate = device.instructions[flat // 2]
         if flat % 2 == 0 and len(gate.qubits) == 2:
-            where = gate.qubits if turned(device, flat // 2) is None else tuple(sorted(gate.qubits))
-            groups.setdefault((gate.name, where), []).append(flat)
+            groups.setdefault((gate.name, _where(device, flat // 2)), []).append(flat)
     places = [
         (f"leakage of {name} on {', '.join(map(str, where))}", at)
         for (name, where), at in groups.items()
@@ -166,6 +164,12 @@ def _columns(
         kind = "pulses" if size == 1 and leaf == "pauli_rates" else gate.name
         out.setdefault((kind, where, own), []).append(flat)
     return out
+
+
+def _where(device: Device, row: int) -> tuple[int, ...]:
+    """Return the qubits of a gate, ascending where both orders are one gate."""
+    qubits = device.instructions[row].qubits
+    return qubits if turned(device, row) is None else tuple(sorted(qubits))
 
 
 def turned(device: Device, row: int) -> int | None:

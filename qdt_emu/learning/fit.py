@@ -114,6 +114,26 @@ def fit(
     )
 
 
+def linearised(
+    model: Model, terms: Sequence[Term], before: Belief, *, scatter: float
+) -> tuple[Floats, Floats]:
+    """Return gradient and information of the data where `before` has its mean.
+
+    Args:
+        model: As in `fit`.
+        terms: As in `fit`.
+        before: Where.
+        scatter: That terms are weighted by, of an earlier fit.
+
+    Returns:
+        Shapes (size,) and (size, size).
+    """
+    work = _Work(model, terms, before, None)
+    work.weigh(scatter)
+    work.expand()
+    return work.gradient, work.fisher
+
+
 def scatter(model: Model, terms: Sequence[Term], z: Floats, learned: float) -> float:
     """Return the variance of 2 sqrt(p) around the predicted one that shots do not explain.
 

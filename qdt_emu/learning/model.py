@@ -165,7 +165,7 @@ class Model:
         """Return the unknowns that a circuit which uses these positions depends on, sorted."""
         found: list[Ints] = []
         for family, part in zip(self.families, self.slices, strict=True):
-            used = uses.get("t1" if family.leaf == "dephasing" else family.leaf, set())
+            used = uses.get(listed_as(family.leaf), set())
             hit = np.isin(family.index, np.fromiter(used, np.int64, len(used)))
             owners = np.unique(family.owner[hit])
             if len(owners) and family.shared:
@@ -207,6 +207,11 @@ class Belief:
     def cost(self, z: Floats) -> float:
         """Return minus its logarithm at z in nats, 0 at the mean."""
         return 0.5 * float((z - self.mean) @ self.pull(z))
+
+
+def listed_as(leaf: str) -> str:
+    """Return the leaf under which `uses` lists the positions of a leaf, or of pure dephasing."""
+    return "t1" if leaf == "dephasing" else leaf
 
 
 def leaf_of(p: Parameters, name: str) -> Any:

@@ -60,8 +60,6 @@ DEFAULT = (
     *("excited", "zz", "offset", "stark", "context"),
     *("over_rotation_1q", "over_rotation_2q", "phase_2q"),
 )
-DETAILED = tuple(kind.replace("depolarizing", "pauli_rates") for kind in DEFAULT)
-"""For some hundred circuits: what makes up the error of gates, Pauli by Pauli."""
 
 
 def learnable(device: Device, learn: Iterable[str] = DEFAULT) -> Device:

@@ -1,6 +1,7 @@
 """The scoreboard as pictures for a talk."""
 
 from collections.abc import Sequence
+from itertools import cycle
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,6 +17,7 @@ COLOURS = {
     name_of(CALIBRATION): style.SKY,
     name_of(AER): style.RED,
 }
+OTHERS = (style.MUTED, style.GREEN, style.PURPLE)  # of predictors that one board has
 NAMED = 24  # cases up to which points have names
 
 
@@ -92,7 +94,8 @@ def marks(board: Board, rows: Sequence[Row]) -> Figure | None:
         return None
     named = len({row.case for row, _ in found}) <= NAMED
     last = found[-1][0].predictor
-    colours = {name_of(row.predictor): style.MUTED for row, _ in found} | COLOURS
+    others = dict.fromkeys(n for row, _ in found if (n := name_of(row.predictor)) not in COLOURS)
+    colours = dict(zip(others, cycle(OTHERS), strict=False)) | COLOURS
     points = [
         Point(
             _short(row.case) if named and row.predictor == last else "",
