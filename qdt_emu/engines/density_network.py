@@ -136,8 +136,9 @@ class DensityNetwork:
         Error:
             Exact to rounding and `cutoff` where no bond is full. `bounds` is three times the change
             from half the bond plus a share of the norm that was cut, at most all of that norm; it
-            covers the truth in at least 95 % of noisy random circuits, mostly with a wide margin,
-            but not where nothing converges: half of all that was cut can still be missing there.
+            covers the truth in at least 95 % of noisy random circuits, mostly with a wide margin.
+            Where nothing converges it is all that was cut, up to 1; without noise, on a loop that
+            the light cone goes around several times, one value in five is farther off than that.
 
         Cost:
             For each string and two-qubit map on sites of degree z, rank r (4 for ECR, CZ and their

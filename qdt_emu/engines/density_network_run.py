@@ -214,7 +214,8 @@ def _back(
         return Found(0.0)
     found = value(state, first)
     number = found.number()
-    lost = _lost(state) * exp(min(state.log_norm, 0.0))
+    whole = state.log_norm - 0.5 * state.log_fidelity  # of the norm, had nothing been cut
+    lost = _lost(state) * exp(min(whole, 0.0))
     return Found(number, lost, found.loops * abs(number), _widest(state))
 
 
@@ -256,12 +257,10 @@ def _judged(fine: Sequence[Found], coarse: Sequence[Found], settings: Settings) 
     change = np.abs(number - np.array([f.value for f in coarse]))
     lost = np.array([f.lost for f in fine])
     loops = np.array([f.loops for f in fine])
-    # What was cut adds up with random signs, and to no more than a Pauli string can be.
-    bounds = (
-        np.minimum(CHANGE * change + SHARE[settings.picture] * lost, lost)
-        + settings.cutoff * (lost > 0)
-        + loops
-    )
+    # What was cut adds up with random signs, and to no more than a Pauli string can be; where
+    # nearly all was cut, nothing says that the signs are random.
+    share = SHARE[settings.picture] + (1 - SHARE[settings.picture]) * lost**2
+    bounds = np.minimum(CHANGE * change + share * lost, lost) + settings.cutoff * (lost > 0) + loops
     bounds = np.minimum(bounds, 1 + np.abs(number))
     return Expectations(
         number,

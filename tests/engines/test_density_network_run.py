@@ -1,6 +1,7 @@
 """Density networks: exact on small trees, honest elsewhere, a hundred qubits without shots."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from qdt_emu.engines.density_network_run import evolve_maps, factors
 from qdt_emu.engines.network_state import Graph, GraphState
 from qdt_emu.engines.network_trace import messages, value
 from qdt_emu.engines.pauli import Pauli
+from qdt_emu.engines.statevector import Statevector
 from qdt_emu.errors import InputError, UnsupportedError
 from tests.engines import kicked_ising as ising
 from tests.engines.network_oracle import TREE, vector
@@ -259,3 +261,35 @@ def test_refusals():
     tested = replace(first, conditions=(Condition((0,), 1),))
     with pytest.raises(UnsupportedError, match="depends on clbit 0"):
         DensityNetwork().prepare(replace(c.structure, operations=(tested,), n_clbits=1))
+
+
+@pytest.mark.parametrize("k", [11, 12])
+def test_twenty_noiseless_steps_near_clifford_agree_with_published_references(k):
+    mix = {11: 0.00066, 12: 1.2e-6}[k]
+    found = estimate_density(
+        ising.structure(20), ising.values(k * np.pi / 32), ising.codes("Z62"), PERFECT, max_bond=16
+    )
+    assert found.values[0] == pytest.approx(mix, abs=0.01)
+    assert found.bounds[0] > 0.1  # the norm that is left says nothing of what was cut
+
+
+def test_bounds_cover_the_truth_without_noise_however_much_is_cut():
+    n, edges = LATTICES["ring"]
+    strings = ising.codes("Z0", "Z2 Z3", "Z4 Z7")[:, :n]
+    missed = []
+    for steps, k in product((5, 10), range(1, 16, 2)):
+        ops = [
+            Operation(Kind.UNITARY, tuple(sorted(q)), 0)
+            for _ in range(steps)
+            for q in [*((q,) for q in range(n)), *edges]
+        ]
+        v = ising.values(k * np.pi / 32)
+        given = replace(v, excited=v.excited[:n], detuning=v.detuning[:n])
+        args = Structure(tuple(ops), n, 0, tuple(range(n))), given, strings, PERFECT[:n]
+        engine = Statevector()
+        state = engine.prepare(args[0])
+        right = engine.estimate(state, *args[1:], shots=1, seed=0).values
+        for bond in (4, 16):
+            found = estimate_density(*args, max_bond=bond)
+            missed += (np.abs(found.values - right) > found.bounds + 1e-6).tolist()
+    assert np.mean(missed) <= 0.05
