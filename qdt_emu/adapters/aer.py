@@ -51,6 +51,7 @@ def missing_in_aer(device: Device) -> tuple[str, ...]:
         "leakage (a third level)": p.leakage is not None,
         "offset (turns a qubit while it waits)": p.offset is not None,
         "stark (a gate turns its neighbours)": p.stark is not None,
+        "spectator flips (a gate flips its neighbours)": p.spectator_flips is not None,
         "context (a gate errs differently beside another one)": p.context is not None,
         "readout relaxation": p.readout_relaxation is not None,
         "Pauli-Lindblad rates": p.pauli_rates is not None,

@@ -12,6 +12,7 @@ Order on each qubit, all of it exact in the schedule's own times:
 - detuning, constant, from shot to shot, or by gates next to the qubit: collected likewise;
 - dephasing by slow noise: its time is collected with a sign that pulses turn, through every gate
   that maps Z to plus or minus Z on the qubit, and acts before the first that does not;
+- flips of qubits next to a two-qubit gate: after it, before whatever those qubits do next;
 - a measurement: projection, and misreading of the record only. Published readout errors contain
   the decay during the readout, so that nothing is added where the qubit is not used again; where it
   is, half of the relaxation comes before the projection and is taken out of the published errors,
@@ -30,7 +31,7 @@ import numpy as np
 
 from qdt_emu.circuit.gates import GENERATOR
 from qdt_emu.circuit.noisy import Kind, Operation, Structure
-from qdt_emu.circuit.recipe import EARLY, LATE, SLOW, Recipe, Tables
+from qdt_emu.circuit.recipe import EARLY, FLIPS, LATE, SLOW, Recipe, Tables
 from qdt_emu.circuit.steps import Step
 from qdt_emu.device import Device
 from qdt_emu.errors import UnsupportedError
@@ -58,7 +59,8 @@ def lower(
         measured: True if the result is the classical record; False if observables of the state
             at the end of the schedule are wanted: then all qubits idle until the end.
     """
-    work = _Lowering(device, _zz_partners(steps, device))
+    touched = frozenset(q for s in steps if s.name not in ("delay", "barrier") for q in s.qubits)
+    work = _Lowering(device, _zz_partners(touched, device), touched)
     crowded, midway = _crowded(steps, device), _midway(steps, measured=measured)
     for k, step in enumerate(steps):
         work.step(step, beside=crowded.get(k, ()), midway=k in midway)
@@ -103,6 +105,7 @@ class _Shift:
 class _Lowering:
     device: Device
     partners: dict[int, list[int]]
+    touched: frozenset[int]  # qubits that do more than wait
     operations: list[Operation] = field(default_factory=list)
     tables: Tables = field(default_factory=Tables)
     last: dict[int, float] = field(default_factory=dict)  # end of a touched qubit's last step
@@ -211,6 +214,8 @@ class _Lowering:
         table = f"pauli{len(step.qubits)}"
         slot = self.tables.row(table, (step.row, bool(beside)))
         self.add(Kind.PAULI, step.qubits, slot, step, "gate")
+        if self.device.parameters.spectator_flips is not None and step.name in GENERATOR:
+            self.flip_spectators(step)
         if self.device.parameters.leakage is not None:
             slot = self.tables.row("leakage", step.row)
             for q in step.qubits:
@@ -240,6 +245,20 @@ class _Lowering:
             for letter, q in zip(letters, step.qubits, strict=True):
                 slot = self.tables.row("unitaries1", ("context", letter, row, 1 + pair.index(q)))
                 self.add(Kind.UNITARY, (q,), slot, step, "context")
+
+    def flip_spectators(self, step: Step) -> None:
+        """Add the flips of qubits next to a two-qubit gate, once for each neighbour inside it."""
+        if len(step.qubits) != 2:
+            return
+        letter = dict(zip(step.qubits, GENERATOR[step.name], strict=True))
+        for row, q in self.device.spectator_rows.get((min(step.qubits), max(step.qubits)), ()):
+            if q not in self.touched:
+                continue
+            if q not in self.last:
+                self.touch(q, step.start)
+            near = next(p for p in step.qubits if p in self.device.neighbours[q])
+            slot = self.tables.row("pauli2", (row, FLIPS["XYZ".index(letter[near])]))
+            self.add(Kind.PAULI, (near, q), slot, step, "spectator flip")
 
     def measure(self, step: Step, *, midway: bool) -> None:
         q = step.qubits[0]
@@ -432,9 +451,8 @@ def _live(operations: list[Operation]) -> list[Operation]:
     return out[::-1]
 
 
-def _zz_partners(steps: Sequence[Step], device: Device) -> dict[int, list[int]]:
+def _zz_partners(touched: frozenset[int], device: Device) -> dict[int, list[int]]:
     """Return the coupled qubits with a ZZ rate, among those the circuit touches."""
-    touched = {q for s in steps if s.name not in ("delay", "barrier") for q in s.qubits}
     resting = device.zz_frame == "dressed"  # there, neighbours that are never touched count too
     rates = np.asarray(device.parameters.zz)
     out: dict[int, list[int]] = {}

@@ -54,7 +54,7 @@ class Operation:
         conditions: The operation happens only when all of them hold.
         mechanism: Why it is here: 'ideal' for what the user asked for, otherwise the noise
             mechanism ('relaxation', 'gate', 'coherent', 'context', 'zz', 'offset', 'stark',
-            'readout', 'reset', 'detuning', 'leakage', 'preparation').
+            'spectator flip', 'readout', 'reset', 'detuning', 'leakage', 'preparation').
         start: When it begins, in s after the start of the circuit.
     """
 

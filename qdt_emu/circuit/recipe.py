@@ -24,6 +24,7 @@ from qdt_emu.errors import InputError
 from qdt_emu.noise.arrays import Array, namespace
 from qdt_emu.noise.coherent import Frame, pauli_rotation, spectator_angle, zz_unitary
 from qdt_emu.noise.depolarizing import depolarizing_probabilities
+from qdt_emu.noise.flips import flip_probabilities
 from qdt_emu.noise.pauli_lindblad import depolarizing_lindblad_probabilities
 from qdt_emu.noise.readout import before_projection, pair_confusion
 from qdt_emu.noise.relaxation import decay_factors
@@ -32,6 +33,9 @@ Ints = NDArray[np.int64]
 # In the place of an instruction row: relaxation of a qubit while it is read and used again, before
 # the instant at which it is projected, and after it; and dephasing by slow noise alone.
 EARLY, LATE, SLOW = -2, -3, -4
+# In the place of whether a gate is crowded: the row is that of a spectator, which is flipped, and
+# its neighbour in the gate commutes with the gate in X, Y or Z.
+FLIPS = (2, 3, 4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +90,8 @@ class Recipe:
         relaxation: (qubit, instruction row, -1, `EARLY` or `LATE` in a readout, or `SLOW`), shape
             (k, 2).
         relaxation_time: In s, shape (k,); of the whole readout; of slow noise, less the echoes.
-        pauli: Per table, (instruction row, crowded), shape (k, 2).
+        pauli: Per table, (instruction row, crowded) or (spectator row, one of `FLIPS`), shape
+            (k, 2).
         confusion: Qubits, shape (k,).
         confusion_time: Duration of the readout in s of a qubit that is used again, else 0, shape
             (k,).
@@ -205,7 +210,18 @@ class Recipe:
         return xp.concatenate([times, parts])[order]
 
     def _pauli(self, p: Parameters, qubits: int) -> Array:
-        rows, crowded = self.pauli[qubits - 1].T
+        rows, kind = self.pauli[qubits - 1].T
+        flips = kind >= min(FLIPS)
+        gates = self._gate_errors(p, rows[~flips], kind[~flips], qubits)
+        if not flips.any():
+            return gates
+        beside = p.spectator_flips[rows[flips]]
+        found = flip_probabilities(beside[:, 0], beside[:, 1], kind[flips] - min(FLIPS) + 1)
+        order = np.argsort(np.argsort(flips, kind="stable"), kind="stable")
+        return namespace(gates, found).concatenate([gates, found])[order]
+
+    @staticmethod
+    def _gate_errors(p: Parameters, rows: Ints, crowded: Ints, qubits: int) -> Array:
         worse = 1 + crowded * (p.crosstalk - 1)
         depolarizing = p.depolarizing[rows] * worse
         if p.pauli_rates is None:

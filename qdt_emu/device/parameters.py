@@ -51,6 +51,10 @@ class Parameters:
             its lower and on its higher qubit.
         readout_relaxation: Factor on the relaxation of a qubit during its own readout, shape (n,):
             the drive opens decay channels (Slichter et al., PRL 109, 153601, 2012).
+        spectator_flips: Probability that a two-qubit gate flips a qubit next to it, shape (S, 2),
+            rows as in `Device.spectators`: by itself, and together with the Pauli of its neighbour
+            in the gate that commutes with the gate. A cross-resonance drive does so where the
+            frequency of its target is that of another neighbour.
         slow_dephasing: Rate g of dephasing by slow noise in 1/s, shape (n,): a time t, less what
             echoes undo, multiplies the coherence by exp(-(g t)**2), on top of `t2`.
     """
@@ -78,6 +82,7 @@ class Parameters:
     context: Leaf = None
     readout_relaxation: Leaf = None
     slow_dephasing: Leaf = None
+    spectator_flips: Leaf = None
 
     @property
     def mechanisms(self) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ KNOWN = (
     "assignment",
     "zz",
     "stark",
+    "spectator_flips",
     "context",
     *PER_INSTRUCTION,
     *SCALARS,
@@ -50,6 +51,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "infidelity": (0.0, 0.8),
     "depolarizing": (0.0, 16 / 15),
     "leakage": (0.0, 1.0),
+    "spectator_flips": (0.0, 0.5),
     "pauli_rates": (0.0, np.inf),
     "crosstalk": (0.0, np.inf),
     "spectator_zz": (-np.inf, np.inf),
@@ -63,7 +65,8 @@ def what_if(device: Device, **changes: Any) -> Device:
     Each keyword is a name of `Parameters` (or `infidelity`, `feedforward_latency`); its value
     is one number for all, or a mapping from the place to a number: qubits for `t1`, `t2`,
     `excited`, `assignment` (a pair (P(1|0), P(0|1))), `detuning`, ...; couplers (a, b) for
-    `zz`; a coupler and a qubit next to it, ((a, b), q), for `stark`; two couplers, or one and
+    `zz`; a coupler and a qubit next to it, ((a, b), q), for `stark` and
+    `spectator_flips`; two couplers, or one and
     None, for `context`; a gate name or (gate name, qubits) for `infidelity`, `depolarizing`,
     `over_rotation`, `phase`, `leakage`. A gate that is symmetric in its qubits, like cz,
     changes in both orders; its `phase` and its `pauli_rates` (IX, IY, ..., ZZ) belong to the
@@ -121,6 +124,13 @@ def _change(device: Device, name: str, value: Any) -> Device:
     elif name == "context":
         old = np.zeros((len(device.contexts), 3)) if p.context is None else p.context
         new = replace(p, context=_fill(old, value, name, _context(device), (3,)))
+    elif name == "spectator_flips":
+        old = (
+            np.zeros((len(device.spectators), 2))
+            if p.spectator_flips is None
+            else p.spectator_flips
+        )
+        new = replace(p, spectator_flips=_fill(old, value, name, _spectator(device), (2,)))
     elif name == "stark":
         old = np.zeros(len(device.spectators)) if p.stark is None else p.stark
         new = replace(p, stark=_fill(old, value, name, _spectator(device), ()))

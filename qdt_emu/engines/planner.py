@@ -198,7 +198,7 @@ def _over(candidate: Candidate, task: Task) -> str:
     if candidate.refusal:
         return candidate.refusal
     if candidate.engine.name in task.without:
-        return "It was farther from the exact answer than it states, on a piece of this circuit."
+        return "It was tried, and missed the tolerance or was refuted on a piece of this circuit."
     if candidate.bytes > task.memory:
         return f"It needs {candidate.bytes} bytes, but {task.memory} bytes are available."
     if candidate.seconds > task.seconds:

@@ -30,7 +30,7 @@ class Task:
         seconds: Limit of the planned time.
         more_shots: Whether an estimate may take more trajectories than `shots` to be within the
             tolerance.
-        without: Engines that have failed a cross-check on a piece of this circuit.
+        without: Engines that were tried, and missed the tolerance or failed a cross-check.
     """
 
     shots: int

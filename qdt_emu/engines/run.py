@@ -187,7 +187,8 @@ def _estimate_part(
 ) -> Done[Expectations]:
     """Return the answer for a connected circuit.
 
-    At finer settings where a tolerance is missed, by another engine where a cross-check breaks it.
+    At finer settings where a tolerance is missed; by another engine where that does not help, or
+    where a cross-check breaks it.
     """
     plan = itinerary(circuit, task, engine)
     chosen = _accepted(plan)
@@ -199,17 +200,19 @@ def _estimate_part(
         if (better := finer(chosen, stated, task)) is None:
             break
         chosen, found = better, _run(better, circuit, task, seed)
+    why = f"it states {_stated(found):.2g}"
     check = crosscheck(chosen, circuit, task, seed)
     if check and check.excess:
         wider = _bounds(found) + check.excess
         found = replace(found, bounds=wider, truncation=float(wider.max(initial=0.0)))
-        broken = task.tolerance is not None and _stated(found) > task.tolerance
+        why = check.text
+    if engine == "auto" and task.tolerance is not None and _stated(found) > task.tolerance:
         rest = replace(task, without=(*task.without, chosen.engine.name))
-        if broken and engine == "auto" and itinerary(circuit, rest).chosen:
+        if itinerary(circuit, rest).chosen:
             other = _estimate_part(circuit, rest, seed, engine)
             if _stated(other.outcome) < _stated(found):
-                why = f"'{chosen.engine.name}' was left for '{other.ran.engine.name}': {check.text}"
-                return replace(other, notes=(why, *other.notes))
+                left = f"'{chosen.engine.name}' was left for '{other.ran.engine.name}': {why}"
+                return replace(other, notes=(left, *other.notes))
     return Done(plan, chosen, found, (str(check),) if check else ())
 
 

@@ -35,7 +35,7 @@ class Drift:
 DRIFT: Mapping[str, Drift] = MappingProxyType(
     {
         **dict.fromkeys(("t1", "dephasing", "slow_dephasing"), Drift(0.5, 6.0)),
-        **dict.fromkeys(("zz", "spectator_zz", "crosstalk"), Drift(0.95, 150.0)),
+        **dict.fromkeys(("zz", "spectator_zz", "spectator_flips", "crosstalk"), Drift(0.95, 150.0)),
         **dict.fromkeys(("assignment", "readout_relaxation"), Drift(0.6, 100.0)),
         **dict.fromkeys(("excited", "reset_excitation"), Drift(0.7, 100.0)),
         **dict.fromkeys(("depolarizing_1q", "depolarizing_2q", "leakage"), Drift(0.6, 150.0)),

@@ -66,6 +66,21 @@ def _stark(device: Device, used: Mapping[str, set[int]], _: str, width: Width) -
     return _family("stark", "linear", places, np.asarray(device.parameters.stark, float), width)
 
 
+def _flips(device: Device, used: Mapping[str, set[int]], _: str, width: Width) -> list[Family]:
+    """Return the flips of spectators by themselves, and those together with their neighbours."""
+    values = np.maximum(np.asarray(device.parameters.spectator_flips, float), LEAST_RATE)
+    families = []
+    for column, part in enumerate(("alone", "joint")):
+        places = []
+        for flat in sorted(used.get("spectator_flips", ())):
+            (a, b), q = device.spectators[flat // 2]
+            if flat % 2 == column:
+                places.append((f"flip ({part}) of qubit {q} by {a}, {b}", [flat]))
+        found = _family("spectator_flips", "log", places, values, width)
+        families += [replace(family, part=part) for family in found]
+    return families
+
+
 def _context(device: Device, used: Mapping[str, set[int]], _: str, width: Width) -> list[Family]:
     places = []
     for flat in sorted(used.get("context", ())):
@@ -212,6 +227,7 @@ KINDS: Mapping[str, Kind] = {
     "zz": _zz,
     "stark": _stark,
     "context": _context,
+    "spectator_flips": _flips,
     "depolarizing_1q": _gates("depolarizing", "logit"),
     "depolarizing_2q": _gates("depolarizing", "logit"),
     "over_rotation_1q": _gates("over_rotation", "linear"),

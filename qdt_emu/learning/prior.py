@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from qdt_emu.circuit.recipe import EARLY, SLOW, Recipe
+from qdt_emu.circuit.recipe import EARLY, FLIPS, SLOW, Recipe
 from qdt_emu.device import Device
 from qdt_emu.device.device import SYMMETRIC, VIRTUAL
 from qdt_emu.device.what_if import TURNED
@@ -18,6 +18,7 @@ from qdt_emu.noise.readout import divide_out_preparation
 PRESENT = 1e-6  # Hz: a ZZ rate that is learned from nothing must be there when circuits are lowered
 SLOW_RATE = 1 / 100e-6  # 1/s
 LEAKAGE = 2e-4  # of a two-qubit gate, and of each of its qubits
+FLIP = 3e-4  # of a qubit next to a two-qubit gate
 POPULATION = 0.6  # of the published P(read 1 | 0), learned on ibm_cairo in April 2022
 MOST_DEPOLARIZING = 0.9
 
@@ -34,6 +35,7 @@ WIDTHS: Mapping[str, Width] = {
     "offset": Width(3e3),
     "stark": Width(5e4),
     "context": Width(0.2),
+    "spectator_flips": Width(1.5, 0.5),
     "over_rotation_1q": Width(0.01),
     "over_rotation_2q": Width(0.04),
     "phase_1q": Width(0.01),
@@ -100,6 +102,8 @@ def learnable(device: Device, learn: Iterable[str] = DEFAULT) -> Device:
         changes["readout_relaxation"] = np.ones(device.n_qubits)
     if "slow_dephasing" in names and p.slow_dephasing is None:
         changes["slow_dephasing"] = np.full(device.n_qubits, SLOW_RATE)
+    if "spectator_flips" in names and p.spectator_flips is None:
+        changes["spectator_flips"] = np.full((len(device.spectators), 2), FLIP)
     if "zz" in names:
         changes["zz"] = np.where(np.asarray(p.zz) == 0, PRESENT, p.zz)
     if "leakage" in names and p.leakage is None:
@@ -188,19 +192,22 @@ def prior(
 
 def uses(recipe: Recipe) -> dict[str, set[int]]:
     """Return the flat positions of every leaf of `Parameters` that a circuit depends on."""
+    gates = [rows[rows[:, 1] < min(FLIPS)] for rows in recipe.pauli]
+    flips = [int(row) for row, kind in recipe.pauli[1] if kind >= min(FLIPS)]
     out: dict[str, set[int]] = {
         "t1": set(recipe.relaxation[recipe.relaxation[:, 1] != SLOW, 0].tolist()),
         "slow_dephasing": set(recipe.relaxation[recipe.relaxation[:, 1] == SLOW, 0].tolist()),
         "excited": set(recipe.active.tolist()),
         "readout_relaxation": set(recipe.relaxation[recipe.relaxation[:, 1] == EARLY, 0].tolist()),
-        "depolarizing": {int(r) for rows in recipe.pauli for r in rows[:, 0]},
+        "depolarizing": {int(r) for rows in gates for r in rows[:, 0]},
+        "spectator_flips": {2 * int(r) + k for r in flips for k in (0, 1)},
         "assignment": {2 * int(q) + b for q in recipe.confusion for b in (0, 1)},
         "reset_excitation": set(recipe.reset.tolist()),
         "leakage": {2 * int(row) + k for row in recipe.leakage for k in (0, 1)},
-        "crosstalk": {0} if recipe.pauli[1][:, 1].any() else set(),
+        "crosstalk": {0} if gates[1][:, 1].any() else set(),
         "pauli_rates": {
             15 * int(r) + c
-            for k, rows in enumerate(recipe.pauli, 1)
+            for k, rows in enumerate(gates, 1)
             for r in rows[:, 0]
             for c in range(4**k - 1)
         },

@@ -13,6 +13,7 @@ Tr(P_i E(P_j)) / d in the order I, X, Y, Z; of two qubits the first is the most 
     fluctuation    T1 from job to job: log-normal, telegraph, defects, bursts
     readout        confusion, preparation divided out, instruments, reset
     leakage        a classical flag per qubit
+    flips          flips of a qubit next to a gate
     pauli_lindblad sparse Pauli-Lindblad models of a layer
     channels       PTM, Kraus, Choi, chi, superoperator; twirl, complete positivity
     during_gate    noise during a gate as a channel after it (import it by name: needs SciPy)
@@ -43,6 +44,7 @@ from qdt_emu.noise.dephasing import quasi_static_spread as quasi_static_spread
 from qdt_emu.noise.depolarizing import anchor_scale as anchor_scale
 from qdt_emu.noise.depolarizing import depolarizing_probabilities as depolarizing_probabilities
 from qdt_emu.noise.depolarizing import residual_depolarizing as residual_depolarizing
+from qdt_emu.noise.flips import flip_probabilities as flip_probabilities
 from qdt_emu.noise.fluctuation import drawn_t1 as drawn_t1
 from qdt_emu.noise.fluctuation import shifted_t2 as shifted_t2
 from qdt_emu.noise.infidelity import average_gate_fidelity as average_gate_fidelity

@@ -435,6 +435,39 @@ def test_a_gate_turns_its_neighbour_while_it_runs_and_a_pulse_inside_refocuses_i
     assert expectation(circuit, device, "ZII") == pytest.approx(wanted, abs=1e-6)
 
 
+@pytest.mark.parametrize(("gate", "order"), [("cz", (0, 1)), ("cx", (0, 1)), ("cx", (1, 0))])
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_gate_flips_its_neighbour_alone_and_with_the_qubit_between_them(gate, order, waits):
+    """Chain 0-1-2: what commutes with the gate on qubit 1 shows in X, where it is a Z."""
+    alone, joint = 0.02, 0.05
+    flips = {((0, 1), 2): (alone, joint)}
+    device = what_if(quiet(3, gate_2q=gate), spectator_flips=flips)
+    seen = "X" if gate == "cz" or order == (1, 0) else "Z"
+    circuit = physical(3)
+    if not waits:
+        circuit.x(2)
+    if seen == "X":  # eigenstates of X, which a cx from 1 to 0 leaves as they are
+        for q in (0, 1) if gate == "cx" else (1,):
+            circuit.sx(q)
+            circuit.rz(np.pi / 2, q)
+    circuit.barrier()
+    getattr(circuit, gate)(*order)
+    circuit.barrier()
+    circuit.x(2)
+    for pauli, flipped in (("ZII", alone + joint), (f"Z{seen}I", alone)):
+        whole = expectation(circuit, quiet(3, gate_2q=gate), pauli)
+        assert abs(whole) == pytest.approx(1, abs=1e-6)
+        left = expectation(circuit, device, pauli)
+        assert left == pytest.approx(whole * (1 - 2 * flipped), abs=1e-6)
+
+
+def test_a_gate_flips_no_qubit_that_only_waits():
+    device = what_if(quiet(3), spectator_flips=(0.02, 0.05))
+    circuit = physical(3)
+    circuit.cz(0, 1)
+    assert compiled(circuit, device, measured=False).structure.n_qubits == 2
+
+
 @pytest.mark.parametrize("gate", ["cz", "cx"])
 def test_a_gate_beside_another_one_turns_as_its_context_says(gate):
     """Chain 0-1-2-3: gates on (0, 1) and (2, 3) at once, then one after the other."""

@@ -31,6 +31,7 @@ def rich_device(qubits: int = 3):
         reset_excitation=0.02,
         offset={0: 4e3, 1: -7e3},
         stark=3e4,
+        spectator_flips=(0.01, 0.02),
         context=(0.03, 0.02, -0.04),
         pauli_rates={("cz", (0, 1)): np.arange(1, 16) * 1e-3, "sx": np.arange(15) * 1e-4},
     )

@@ -86,6 +86,7 @@ def test_every_parameter_can_be_replaced():
         leakage={"cz": (1e-3, 1e-2)},
         offset={0: -3e3},
         stark={((0, 1), 2): 4e4},
+        spectator_flips={((0, 1), 2): (1e-3, 2e-3)},
         context={((0, 1), None): (0.1, 0.2, 0.3)},
         pauli_rates={("cz", (0, 1)): np.arange(1, 16) * 1e-4},
         depolarizing={"x": 1e-3},
@@ -101,7 +102,7 @@ def test_every_parameter_can_be_replaced():
     assert p.over_rotation[new.require("sx", (1,))] == 0.01
     assert p.mechanisms == (
         "over_rotation", "phase", "detuning", "charge_parity", "t1_spread", "leakage",
-        "offset", "pauli_rates", "stark", "context",
+        "offset", "pauli_rates", "stark", "context", "spectator_flips",
     )  # fmt: skip
     assert new.feedforward_latency == 5e-7
     there, back = (p.pauli_rates[new.require("cz", pair)] for pair in ((0, 1), (1, 0)))

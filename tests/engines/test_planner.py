@@ -360,6 +360,26 @@ def test_an_engine_that_fails_its_cross_check_is_left_for_another(monkeypatch):
         estimate(*ask, seed=1, limits=limits, engine=failed)
 
 
+def test_an_engine_that_states_more_than_its_pilot_run_promised_is_left_for_another(monkeypatch):
+    ask = (CASES[20], strings(20, (10,)), gain(20))
+    limits = Limits(tolerance=0.05)
+    failed = estimate(*ask, seed=1, limits=limits)[2].engine
+    honest = run._run  # noqa: SLF001
+
+    def worse(chosen, *rest):
+        found = honest(chosen, *rest)
+        if chosen.engine.name != failed:
+            return found
+        return replace(found, bounds=np.full(len(found.values), 0.07), truncation=0.07)
+
+    monkeypatch.setattr(run, "_run", worse)
+    _, stderr, account = estimate(*ask, seed=1, limits=limits)
+    assert stated(stderr, account) <= 0.05
+    assert account.notes[0].startswith(
+        f"'{failed}' was left for '{account.engine}': it states 0.07"
+    )
+
+
 def test_a_cross_check_of_samples_finds_a_biased_law():
     circuit = noisy(16, 3, measured=True)
     bad = sample(circuit, shots=4000, seed=1, engine=Biased(0.5))[1]

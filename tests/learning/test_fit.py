@@ -313,3 +313,29 @@ def test_slow_noise_is_told_from_fast_by_echoes():
         width = np.log(x.high / x.low) / 2
         assert x.identified
         assert abs(np.log(x.value / value)) < 4.9 * width
+
+
+def test_flips_of_a_neighbour_are_told_from_errors_of_the_gate():
+    """Chain 0-1-2: both kinds come back; false alarms 1e-6."""
+    calibrated = line(3)
+    truth = what_if(calibrated, spectator_flips={((0, 1), 2): (0.004, 0.03)})
+    twin, data = Twin.load(truth), []
+    for k in range(6):
+        c = QuantumCircuit(3, 3, metadata={PHYSICAL: True})
+        if k % 2:
+            c.x(2)
+        c.barrier()
+        for _ in range(1 + k // 2):
+            c.sx(1)
+            c.cz(0, 1)
+            c.sx(1)
+            c.barrier()
+        c.measure(range(3), range(3))
+        data.append((c, twin.run(c, shots=40_000, seed=k).counts))
+    learn = ["depolarizing_2q", "t1", "spectator_flips"]
+    found = {x.label: x for x in Twin.load(calibrated).fit(data, learn=learn).posterior.learned}
+    x = found["flip (joint) of qubit 2 by 0, 1"]
+    assert x.identified
+    assert abs(np.log(x.value / 0.03)) < 4.9 * np.log(x.high / x.low) / 2
+    y = found["flip (alone) of qubit 2 by 0, 1"]
+    assert abs(np.log(y.value / 0.004)) < 4.9 * np.log(y.high / y.low) / 2
