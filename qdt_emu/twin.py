@@ -3,7 +3,7 @@
 import secrets
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -485,7 +485,7 @@ class Twin:
         old = aged(known, hours, drift=drift, strength=share)
         model, before = extended(old, [t.circuit.compiled.recipe for t in terms])
         found = fit(model, terms, before=before, progress=progress, checkpoint=checkpoint)
-        return self.learned(found)
+        return self.learned(replace(found, memory=known.memory.renewed(found.memory)))
 
     def _known(self, purpose: str) -> Posterior:
         """Return the posterior.
@@ -521,6 +521,9 @@ class Twin:
         self, circuit: Any, *, draws: int = 100, seed: int = 0, options: Options | None = None
     ) -> Prediction:
         """Return the exact distribution of a circuit over what is known of the parameters.
+
+        Where circuits like it have been learned from, the same but for delays and echoes, what the
+        model has missed there is added; `run` draws from the model alone.
 
         Args:
             circuit: As in `run`; at most about 12 active qubits.

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from qdt_emu.errors import InputError
 from qdt_emu.learning.discrepancy import Score, Tilt, beyond, past_tilt
+from qdt_emu.learning.memory import LARGEST, Memory, likeness_key, remember
 from qdt_emu.learning.model import Belief, Model
 from qdt_emu.learning.posterior import Fitted, Posterior
 from qdt_emu.learning.terms import Outcomes, Term
@@ -111,6 +112,7 @@ def fit(
         ambiguous=tuple(k for k in work.large() if work.turns(k)),
         tilt=tilt,
         lean=work.lean(tilt),
+        memory=_memory(model, terms, work.z),
     )
 
 
@@ -372,6 +374,16 @@ def _tilt(model: Model, terms: Sequence[Term], work: "_Work") -> Tilt:
     counted = [t for t in terms if isinstance(t, Outcomes)]
     past = [(t.circuit.probabilities(parameters), t.counts) for t in counted]
     return past_tilt(past, scatter=work.scatter, learned=work.learned())
+
+
+def _memory(model: Model, terms: Sequence[Term], z: Floats) -> Memory:
+    """Return what the counted circuits are predicted wrong by."""
+    parameters = model.parameters(z)
+    counted = [t for t in terms if isinstance(t, Outcomes) and len(t.counts) <= LARGEST]
+    return remember(
+        (likeness_key(t.circuit.compiled), t.circuit.probabilities(parameters), t.counts)
+        for t in counted
+    )
 
 
 def _fitted(model: Model, term: Term, z: Floats) -> Fitted:

@@ -1,6 +1,6 @@
 """What is known about a device after learning: values, widths, and what the data do not tell."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -12,6 +12,7 @@ from qdt_emu.device import Device
 from qdt_emu.errors import InputError
 from qdt_emu.learning import storage
 from qdt_emu.learning.discrepancy import NO_TILT, Tilt
+from qdt_emu.learning.memory import Memory
 from qdt_emu.learning.model import Family, Model
 from qdt_emu.learning.prior import learnable
 
@@ -98,6 +99,7 @@ class Posterior:
         tilt: How outcomes are wrong together, from past residuals.
         lean: What the model's errors add to the variance of the gradient, shape (size, size);
             None for nothing.
+        memory: What the measured circuits were predicted wrong by.
     """
 
     model: Model
@@ -108,6 +110,7 @@ class Posterior:
     ambiguous: tuple[int, ...] = ()
     tilt: Tilt = NO_TILT
     lean: Floats | None = None
+    memory: Memory = field(default_factory=Memory)
 
     @cached_property
     def covariance(self) -> Floats:
@@ -226,6 +229,7 @@ class Posterior:
         arrays = {"z": self.z, "fisher": self.fisher}
         if self.lean is not None:
             arrays["lean"] = self.lean
+        arrays["missed"], facts["memory"] = self.memory.as_stored()
         return storage.write(Path(path), "posterior", arrays, facts)
 
     @classmethod
@@ -258,6 +262,7 @@ class Posterior:
             ambiguous=tuple(facts["ambiguous"]),
             tilt=Tilt(**facts.get("tilt", {})),
             lean=arrays.get("lean"),
+            memory=Memory.from_stored(arrays.get("missed"), facts.get("memory")),
         )
 
     def __repr__(self) -> str:

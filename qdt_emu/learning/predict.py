@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from qdt_emu.circuit.compile import Compiled
 from qdt_emu.errors import InputError
 from qdt_emu.learning.discrepancy import NO_TILT, Tilt
+from qdt_emu.learning.memory import likeness_key
 from qdt_emu.learning.posterior import Posterior
 from qdt_emu.learning.terms import Circuit
 from qdt_emu.result import Budget
@@ -125,7 +126,8 @@ def predict(
 ) -> Prediction:
     """Return the distributions of a circuit over the posterior.
 
-    The circuit is prepared once; each draw costs one run of the exact engine.
+    The circuit is prepared once; each draw costs one run of the exact engine. What circuits like
+    it were predicted wrong by, see `Memory.corrected`, is added.
 
     Args:
         posterior: What was learned.
@@ -138,10 +140,12 @@ def predict(
         UnsupportedError: What the exact engine refuses.
     """
     circuit = Circuit(compiled, compiled.recipe.bind())
-    model = posterior.model
+    model, memory = posterior.model, posterior.memory
     drawn = [
         np.clip(circuit.probabilities(model.parameters(z)), 0, None)
         for z in posterior.unknowns(draws, seed=seed)
     ]
     best = circuit.probabilities(model.parameters(posterior.z))
-    return Prediction(best, np.array(drawn), posterior.scatter, seed, posterior.tilt)
+    key = likeness_key(compiled) if memory.circuits else ""
+    best, some = (memory.corrected(key, p, posterior.scatter) for p in (best, np.array(drawn)))
+    return Prediction(best, some, posterior.scatter, seed, posterior.tilt)

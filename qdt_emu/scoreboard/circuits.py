@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,11 +53,13 @@ class Learned:
         device: The most probable device.
         draws: Devices drawn from the posterior; empty for none.
         note: What was learned from what.
+        distribution: Exact, of a circuit, in place of a run of `device`; None for that.
     """
 
     device: Device
     draws: tuple[Device, ...] = ()
     note: str = ""
+    distribution: Callable[[Any], Distribution] | None = None
 
 
 Figures = Callable[[Case, Distribution], Mapping[str, Value]]
@@ -134,11 +137,14 @@ def circuit_tasks(plan: Circuits) -> list[Task]:
 
     def learned(case: Case) -> Row:
         found = learner()(case)
-        predicted = [
-            Twin.load(d).run(case.run.circuit, shots=plan.shots, seed=SEED, engine=plan.engine)
-            for d in (found.device, *found.draws)
-        ]
-        first, *draws = predicted
+
+        def drawn(device: Device) -> Distribution:
+            twin, circuit = Twin.load(device), case.run.circuit
+            return twin.run(circuit, shots=plan.shots, seed=SEED, engine=plan.engine)
+
+        exact = found.distribution
+        first = exact(case.run.circuit) if exact else drawn(found.device)
+        draws = [drawn(device) for device in found.draws]
         return _row(plan, case, LEARNED, first, reference, note=found.note, draws=draws)
 
     @cache

@@ -1,8 +1,8 @@
 """ibm_cairo, 2022: repetition codes fifteen days after the last counts that were learned from."""
 
 from qdt_emu.scoreboard.board import Board, Task
-from qdt_emu.scoreboard.circuits import Circuits, Learned, Learner, circuit_tasks
-from qdt_emu.scoreboard.repetition_code import cases, fitted, hours
+from qdt_emu.scoreboard.circuits import Circuits, Learner, circuit_tasks
+from qdt_emu.scoreboard.repetition_code import cases, expected, fitted, hours
 
 TRAINING = (1, 2, 3, 4)
 HELD = (5, 6)
@@ -11,7 +11,7 @@ HELD = (5, 6)
 def learner() -> Learner:
     """Return the twin learned on the first day, as it is expected to have drifted."""
     twin = fitted(TRAINING).later(hours(TRAINING[-1], HELD[0]))
-    learned = Learned(twin.device, note="learned from jobs 1 to 4, drift of 15 days expected")
+    learned = expected(twin, "learned from jobs 1 to 4, drift of 15 days expected")
     return lambda _: learned
 
 
