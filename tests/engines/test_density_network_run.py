@@ -263,14 +263,13 @@ def test_refusals():
         DensityNetwork().prepare(replace(c.structure, operations=(tested,), n_clbits=1))
 
 
-@pytest.mark.parametrize("k", [11, 12])
-def test_twenty_noiseless_steps_near_clifford_agree_with_published_references(k):
-    mix = {11: 0.00066, 12: 1.2e-6}[k]
+@pytest.mark.parametrize(("k", "mix"), [(11, 0.00066), (12, 1.2e-6), (14, 0.0), (16, 0.0)])
+def test_twenty_noiseless_steps_near_clifford_agree_with_published_references(k, mix):
     found = estimate_density(
         ising.structure(20), ising.values(k * np.pi / 32), ising.codes("Z62"), PERFECT, max_bond=16
     )
-    assert found.values[0] == pytest.approx(mix, abs=0.01)
-    assert found.bounds[0] > 0.1  # the norm that is left says nothing of what was cut
+    assert abs(found.values[0] - mix) <= min(0.01, max(found.bounds[0], 1e-4))
+    assert k > 12 or found.bounds[0] > 0.1  # the norm that is left says nothing of what was cut
 
 
 def test_bounds_cover_the_truth_without_noise_however_much_is_cut():
