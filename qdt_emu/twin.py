@@ -3,6 +3,7 @@
 import secrets
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +25,7 @@ from qdt_emu.circuit.noiseless import noiseless
 from qdt_emu.circuit.noisy import NoisyCircuit, measured_qubits
 from qdt_emu.circuit.observables import pauli_codes, pauli_labels, readout_map, resting_factor
 from qdt_emu.circuit.read import is_text, read_circuit
-from qdt_emu.device import Device, Policy, build, ideal, what_if
+from qdt_emu.device import Device, Note, Policy, build, ideal, what_if
 from qdt_emu.device.target import to_target
 from qdt_emu.engines.forecast import Forecast, forecast_samples, forecast_values
 from qdt_emu.engines.run import estimate, sample
@@ -586,8 +587,7 @@ class Twin:
         notes = [
             f"{n.where}: {n.reason} ({n.case})"
             for n in self.device.notes
-            if not n.qubits
-            or ((n.gate, n.qubits) in gates if n.gate else used.intersection(n.qubits))
+            if _concerns(n, gates, used)
         ]
         bare = sorted({s.name for s in steps if s.noiseless})
         if bare and not self.device.open_set:
@@ -633,3 +633,14 @@ def _trajectories(shots: int | None) -> int | None:
     if not isinstance(shots, int | np.integer) or isinstance(shots, bool) or shots < 1:
         raise InputError(f"`shots` must be a whole number of at least 1, but is {shots!r}.")
     return int(shots)
+
+
+def _concerns(
+    note: Note, gates: AbstractSet[tuple[str, tuple[int, ...]]], qubits: AbstractSet[int]
+) -> bool:
+    """Return whether a note is about gates or qubits that a circuit uses."""
+    if note.gate and note.qubits:
+        return (note.gate, note.qubits) in gates
+    if note.gate:
+        return any(name == note.gate for name, _ in gates)
+    return not note.qubits or bool(qubits & set(note.qubits))

@@ -14,6 +14,7 @@
 | R | excited population too large for the readout errors | lowered | - |
 | ZZ | rate missing or flagged as not usable | taken as 0 | - |
 | A | duration or latency assumed by the reader | used | `feedforward_latency` |
+| RS | no error of resets published | those of the readout that a reset is made of | `perfect` |
 | D | Ramsey and echo time both published | detuning from shot to shot | `slow_dephasing` |
 
 Source: the residual formula holds for any known part, see `noise.depolarizing`.
@@ -33,6 +34,7 @@ from qdt_emu.device.assumed import (
     schedule_of,
     shot_to_shot_detuning,
 )
+from qdt_emu.device.conditional_reset import conditional_resets
 from qdt_emu.device.device import SYMMETRIC, VIRTUAL, Device, Instruction, Note
 from qdt_emu.device.parameters import Parameters
 from qdt_emu.errors import CalibrationError, InputError
@@ -64,6 +66,8 @@ class Policy:
             the calibration's, or 1 us where it has none.
         slow_dephasing: False leaves out the detuning from shot to shot that follows from a Ramsey
             time below the echo time.
+        resets: 'conditional' takes a reset without a published error as a measurement and a flip
+            conditioned on its record, see `conditional_resets`; 'perfect' never fails.
     """
 
     negative_residual: str = "anchor"
@@ -74,12 +78,14 @@ class Policy:
     zz_frame: Frame = "neighbour_ground"
     feedforward_latency: float | None = None
     slow_dephasing: bool = True
+    resets: str = "conditional"
 
     def __post_init__(self) -> None:
         allowed = {
             "negative_residual": ("anchor", "keep", "raise"),
             "uncalibrated": ("exclude", "impute"),
             "zz_frame": ("neighbour_ground", "dressed"),
+            "resets": ("conditional", "perfect"),
         }
         for name, choices in allowed.items():
             if (value := getattr(self, name)) not in choices:
@@ -153,7 +159,7 @@ def build(calibration: Calibration, policy: Policy | None = None) -> Device:
     latency = policy.feedforward_latency
     if latency is None:
         latency = calibration.timing.get("feedforward_latency", FEEDFORWARD_LATENCY)
-    return Device(
+    device = Device(
         name=calibration.name,
         calibration_id=calibration.id,
         n_qubits=n,
@@ -172,6 +178,7 @@ def build(calibration: Calibration, policy: Policy | None = None) -> Device:
         labels=calibration.vendor_qubits,
         schedule=schedule_of(calibration),
     )
+    return conditional_resets(device) if policy.resets == "conditional" else device
 
 
 def _coherence(calibration: Calibration, notes: list[Note]) -> tuple[Floats, Floats]:

@@ -17,7 +17,8 @@ def conditional_resets(device: Device) -> Device:
     after all, but not less than that of the second half, $1 - e^{-t/2T_1}$. A qubit that is reset
     is taken to be in either state equally often.
 
-    Only qubits without a reset error of their own are changed; a note says to what.
+    Only qubits that can be reset and have no reset error of their own are changed; a note says to
+    what.
 
     Error:
         First order in the readout error and in the readout time over T1. That the chance depends
@@ -31,7 +32,7 @@ def conditional_resets(device: Device) -> Device:
     decay = -np.expm1(-np.nan_to_num(device.readout_duration) / (2 * np.asarray(p.t1)))
     left = (wrong[:, 0] + np.maximum(wrong[:, 1], decay)) / 2
     old = np.asarray(p.reset_excitation, float)
-    unknown = (old == 0) & np.isfinite(left)
+    unknown = (old == 0) & np.isfinite(left) & np.isfinite(device.reset_duration)
     if not unknown.any():
         return device
     note = Note(
@@ -40,5 +41,6 @@ def conditional_resets(device: Device) -> Device:
         0.0,
         float(np.median(left[unknown])),
         "not published: that of a flip conditioned on the readout (median)",
+        gate="reset",
     )
     return device.with_parameters(replace(p, reset_excitation=np.where(unknown, left, old)), note)

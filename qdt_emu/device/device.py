@@ -50,7 +50,7 @@ class Note:
         new: The value in use; None where the thing was left out.
         reason: One sentence.
         qubits: The qubits it concerns; empty for the whole device.
-        gate: The instruction it concerns; empty if none.
+        gate: The instruction it concerns; empty if none. Without qubits: wherever it runs.
     """
 
     case: str

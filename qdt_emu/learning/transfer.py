@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from qdt_emu.errors import InputError
+from qdt_emu.learning.memory import Memory
 from qdt_emu.learning.model import Model
 from qdt_emu.learning.posterior import Posterior
 
@@ -38,7 +39,8 @@ def transfer(posterior: Posterior, model: Model) -> Posterior:
     z[target] = posterior.z[source]
     known = np.linalg.inv(posterior.covariance[np.ix_(source, source)]) - np.eye(len(kinds))
     fisher[np.ix_(target, target)] = known
-    return replace(posterior, model=model, z=z, fisher=fisher, circuits=(), ambiguous=(), lean=None)
+    forgotten = replace(posterior, circuits=(), ambiguous=(), lean=None, memory=Memory())
+    return replace(forgotten, model=model, z=z, fisher=fisher)
 
 
 def _shared(model: Model) -> dict[str, int]:

@@ -1,10 +1,10 @@
 """Four processors, 2021: hexagonal matching codes, scored by parities that ought to be certain.
 
 The processors of 2021 reset a qubit by measuring it and flipping it if it read 1. That they started
-acquisitions on the whole chip at once is a hypothesis: no file says it. The twins here do both. The
-ordinary path, with resets that never fail and measurements as late as possible, is shown beside
-them. What is learned is one number: how often a reset fails that follows a measurement at once. All
-three choices were made after these data had been seen.
+acquisitions on the whole chip at once is a hypothesis: no file says it. The twins here do both;
+resets that never fail and measurements as late as possible are shown beside them. What is learned
+is one number: how often a reset fails that follows a measurement at once. All three choices were
+made after these data had been seen.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ NAME = "matching_code"
 ORDINARY = "calibration, perfect resets"
 ALL, HALF = "parity agreement, all", "parity agreement, held-out half"
 # Some couplers were not calibrated on the day, but the circuits use them.
-POLICY = Policy(uncalibrated="impute")
+POLICY = Policy(uncalibrated="impute", resets="perfect")
 COARSE = 1e-3  # dropped strings while fitting; 1e-4 otherwise
 RANGE = (0.0, 0.45)  # of the probability that a reset fails
 ELSEWHERE = "twin, learned on the other three"

@@ -81,11 +81,16 @@ def test_every_channel_has_the_published_infidelity(name):
 
 
 def test_counts_of_notes_on_bundled_snapshots_are_pinned():
-    assert Counter(n.case for n in device("lima").notes) == {"C1": 11}
+    assert Counter(n.case for n in device("lima").notes) == {"C1": 11, "RS": 1}
     found = Counter((n.case, n.gate) for n in device("sherbrooke").notes)
     # 26 of 144 ECR edges: relaxation alone exceeds the published number.
     assert found["C1", "ecr"] == 26
-    assert Counter(n.case for n in device("sherbrooke").notes) == {"C1": 137, "C4": 9, "ZZ": 1}
+    assert Counter(n.case for n in device("sherbrooke").notes) == {
+        "C1": 137,
+        "C4": 9,
+        "ZZ": 1,
+        "RS": 1,
+    }
     assert sum(n.gate == "ecr" for n in device("kyiv").notes if n.case == "C1") == 19
 
 
@@ -145,10 +150,12 @@ def test_each_case_has_its_note_with_old_and_new_value(case):
     assert (dev.parameters.t2 <= 2 * dev.parameters.t1).all()
 
 
-def test_a_device_without_surprises_has_only_the_note_about_zz():
-    assert build(toy(zz=20e3)).notes == ()
-    assert [n.case for n in build(toy()).notes] == ["ZZ"]
-    assert build(toy(), Policy(zz=False)).notes == ()
+def test_a_device_without_surprises_has_only_the_notes_about_zz_and_resets():
+    perfect = Policy(resets="perfect")
+    assert build(toy(zz=20e3), perfect).notes == ()
+    assert [n.case for n in build(toy(), perfect).notes] == ["ZZ"]
+    assert [n.case for n in build(toy(zz=20e3)).notes] == ["RS"]
+    assert build(toy(), Policy(zz=False, resets="perfect")).notes == ()
 
 
 def test_missing_t1_means_no_relaxation_and_is_noted():

@@ -8,6 +8,7 @@ from qdt_emu.circuit.read import PHYSICAL
 from qdt_emu.device import what_if
 from qdt_emu.learning.memory import LIKENESS, Memory, likeness_key, remember
 from qdt_emu.learning.posterior import Posterior
+from qdt_emu.learning.transfer import transfer
 from qdt_emu.twin import Twin
 from tests.learning.planted import line
 
@@ -135,3 +136,13 @@ def test_a_twin_predicts_a_like_circuit_better_than_its_parameters_do(tmp_path):
     again = Twin.load(line(3)).learned(kept).predict(new, draws=2)
     np.testing.assert_allclose(again.probabilities, prediction.probabilities, atol=1e-12)
     assert kept.memory.likeness == learned.posterior.memory.likeness
+
+
+def test_another_device_does_not_remember():
+    """Its qubits have the same numbers, but it has never been measured."""
+    device = line(3)
+    learned = Twin.load(device).fit(
+        [(echoed(), {"000": 600, "011": 400})], learn=["crosstalk", "t1"]
+    )
+    assert learned.posterior.memory.circuits
+    assert not transfer(learned.posterior, learned.posterior.model).memory.circuits

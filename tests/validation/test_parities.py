@@ -102,7 +102,9 @@ def test_a_qubit_at_rest_stays_at_rest():
     circuit.delay(1e-4, 1, "s")
     circuit.measure([0, 1], [0, 1])
     circuit.x(1)
-    noisy = compiled(circuit, toy(2, t1=2e-5, t2=2e-5, assignment=(0.0, 0.0))).bind()
+    perfect = Policy(resets="perfect")
+    device = toy(2, policy=perfect, t1=2e-5, t2=2e-5, assignment=(0.0, 0.0))
+    noisy = compiled(circuit, device).bind()
     certain = Parities(np.eye(2, dtype=bool), np.zeros(2, bool))
     assert predicted_agreement(noisy, certain).shares == pytest.approx([1, 1], abs=1e-12)
 
