@@ -207,12 +207,13 @@ def _estimate_part(
         found = replace(found, bounds=wider, truncation=float(wider.max(initial=0.0)))
         why = check.text
     if engine == "auto" and task.tolerance is not None and _stated(found) > task.tolerance:
-        rest = replace(task, without=(*task.without, chosen.engine.name))
+        left = max(0.0, task.seconds - chosen.seconds)
+        rest = replace(task, without=(*task.without, chosen.engine.name), seconds=left)
         if itinerary(circuit, rest).chosen:
             other = _estimate_part(circuit, rest, seed, engine)
             if _stated(other.outcome) < _stated(found):
-                left = f"'{chosen.engine.name}' was left for '{other.ran.engine.name}': {why}"
-                return replace(other, notes=(left, *other.notes))
+                note = f"'{chosen.engine.name}' was left for '{other.ran.engine.name}': {why}"
+                return replace(other, notes=(note, *other.notes))
     return Done(plan, chosen, found, (str(check),) if check else ())
 
 
