@@ -101,8 +101,9 @@ BOARD = Board(
     rules=(
         "Scored on the 57 circuits of the second job of each day, 2 and 6. Job 2 is predicted by "
         "the twin learned on jobs 1, 3 and 4 of the same two hours, job 6 by that twin after it "
-        "has followed the processor with job 5, 15 days later. The properties file is weeks "
-        "younger than all of them."
+        "has followed the processor with job 5, 15 days later. What was missed on circuits that "
+        "differ in delays and echoes alone is remembered. The properties file is weeks younger "
+        "than all of them."
     ),
     tasks=tasks,
     bars="geometric mean of TVD(learned) / TVD(Aer) at most 0.5",

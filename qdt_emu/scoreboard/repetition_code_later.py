@@ -23,7 +23,10 @@ def tasks() -> list[Task]:
 BOARD = Board(
     name="repetition_code_later",
     title="The same repetition codes, 15 days after the last counts that were learned from",
-    rules="Learned on jobs 1 to 4, scored on the 57 circuits of each of jobs 5 and 6.",
+    rules=(
+        "Learned on jobs 1 to 4, scored on the 57 circuits of each of jobs 5 and 6. What was "
+        "missed on circuits that differ in delays and echoes alone is remembered."
+    ),
     tasks=tasks,
     bars="geometric mean of TVD(learned) / TVD(Aer) at most 0.5",
 )
