@@ -247,7 +247,7 @@ class _Lowering:
                 self.add(Kind.UNITARY, (q,), slot, step, "context")
 
     def flip_spectators(self, step: Step) -> None:
-        """Add the flips of qubits next to a two-qubit gate, once for each neighbour inside it."""
+        """Add the flips of the qubits next to a two-qubit gate."""
         if len(step.qubits) != 2:
             return
         letter = dict(zip(step.qubits, GENERATOR[step.name], strict=True))

@@ -65,12 +65,11 @@ def what_if(device: Device, **changes: Any) -> Device:
     Each keyword is a name of `Parameters` (or `infidelity`, `feedforward_latency`); its value
     is one number for all, or a mapping from the place to a number: qubits for `t1`, `t2`,
     `excited`, `assignment` (a pair (P(1|0), P(0|1))), `detuning`, ...; couplers (a, b) for
-    `zz`; a coupler and a qubit next to it, ((a, b), q), for `stark` and
-    `spectator_flips`; two couplers, or one and
-    None, for `context`; a gate name or (gate name, qubits) for `infidelity`, `depolarizing`,
-    `over_rotation`, `phase`, `leakage`. A gate that is symmetric in its qubits, like cz,
-    changes in both orders; its `phase` and its `pauli_rates` (IX, IY, ..., ZZ) belong to the
-    qubits in the order given, or, for a gate name alone, to the lower and the higher one.
+    `zz`; a coupler and a qubit next to it, ((a, b), q), for `stark` and `spectator_flips`; two
+    couplers, or one and None, for `context`; a gate name or (gate name, qubits) for `infidelity`,
+    `depolarizing`, `over_rotation`, `phase`, `leakage`. A gate that is symmetric in its qubits,
+    like cz, changes in both orders; its `phase` and its `pauli_rates` (IX, IY, ..., ZZ) belong to
+    the qubits in the order given, or, for a gate name alone, to the lower and the higher one.
 
     A new `t1` keeps the pure dephasing rate 1/t2 - 1/(2 t1), so `t2` follows unless it is given.
     The residual error of the gates is kept, so their total error grows with faster relaxation; a
@@ -125,11 +124,8 @@ def _change(device: Device, name: str, value: Any) -> Device:
         old = np.zeros((len(device.contexts), 3)) if p.context is None else p.context
         new = replace(p, context=_fill(old, value, name, _context(device), (3,)))
     elif name == "spectator_flips":
-        old = (
-            np.zeros((len(device.spectators), 2))
-            if p.spectator_flips is None
-            else p.spectator_flips
-        )
+        none = np.zeros((len(device.spectators), 2))
+        old = none if p.spectator_flips is None else p.spectator_flips
         new = replace(p, spectator_flips=_fill(old, value, name, _spectator(device), (2,)))
     elif name == "stark":
         old = np.zeros(len(device.spectators)) if p.stark is None else p.stark
