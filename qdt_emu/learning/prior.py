@@ -54,7 +54,7 @@ the angles add at most a few 1e-4 to the infidelity of a gate. How much faster a
 while it is read is known to no more than a factor of e: it depends on the power of the readout.
 Which Paulis make up the rest of a gate's error is not published: all of them equally likely, within
 a factor of e each. Flips of qubits next to a cross-resonance gate are rare but where frequencies
-nearly collide: on ibm_cairo most are below 1e-3, one is 0.06. Two-qubit gates of transmons leak
+nearly collide: on ibm_cairo most are below 1e-3, one is 0.12. Two-qubit gates of transmons leak
 1e-4 to 1e-3 (Wood and Gambetta, arXiv:1704.03081; Chen et al., PRL 116, 020501, 2016).
 """
 
