@@ -18,7 +18,6 @@ from qiskit import QuantumCircuit
 from qdt_emu.circuit.acquire import acquired_together
 from qdt_emu.circuit.read import read_circuit
 from qdt_emu.device import Device, Policy
-from qdt_emu.device.conditional_reset import conditional_resets
 from qdt_emu.learning.one_figure import Fitted, failing_resets, fit_one_figure
 from qdt_emu.scoreboard.board import CALIBRATION, LEARNED, Board, Mark, Row, Task
 from qdt_emu.twin import Twin
@@ -37,7 +36,8 @@ NAME = "matching_code"
 ORDINARY = "calibration, perfect resets"
 ALL, HALF = "parity agreement, all", "parity agreement, held-out half"
 # Some couplers were not calibrated on the day, but the circuits use them.
-POLICY = Policy(uncalibrated="impute", resets="perfect")
+POLICY = Policy(uncalibrated="impute")
+PERFECT = replace(POLICY, resets="perfect")
 COARSE = 1e-3  # dropped strings while fitting; 1e-4 otherwise
 RANGE = (0.0, 0.45)  # of the probability that a reset fails
 ELSEWHERE = "twin, learned on the other three"
@@ -47,6 +47,7 @@ ELSEWHERE = "twin, learned on the other three"
 class _Chip:
     """A processor's circuit, its parities and which of them may be learned from."""
 
+    perfect: Device  # its resets never fail
     device: Device
     circuit: QuantumCircuit
     slots: QuantumCircuit
@@ -109,25 +110,25 @@ def _transferred(
 
 
 def _chip(session: Session) -> _Chip:
-    device = Twin.load(session.calibration, policy=POLICY).device
+    device, perfect = (Twin.load(session.calibration, policy=p).device for p in (POLICY, PERFECT))
     circuit = read_circuit(session.runs[0].circuit)
     parities = deterministic_parities(Twin(device).compile(circuit).bind())
     last = [int(np.flatnonzero(bits).max()) for bits in parities.bits]
     parities = parities.select(np.argsort(last, kind="stable"))
     seen = np.arange(len(last)) % 2 == 0
     slots = acquired_together(circuit)
-    return _Chip(device, circuit, slots, parities, session.runs[0].counts, seen)
+    return _Chip(perfect, device, circuit, slots, parities, session.runs[0].counts, seen)
 
 
 def ordinary(case: str, chip: _Chip) -> Row:
     """Return the row of the twin of the calibration, with perfect resets."""
-    found = chip.agreement(chip.device, chip.circuit)
+    found = chip.agreement(chip.perfect, chip.circuit)
     return Row(NAME, case, ORDINARY, marks=chip.marks(found, learned=False), note=_note(chip))
 
 
 def calibrated(case: str, chip: _Chip) -> Row:
     """Return the row of the twin of the calibration that resets and measures as the processor."""
-    found = chip.agreement(conditional_resets(chip.device), chip.slots)
+    found = chip.agreement(chip.device, chip.slots)
     return Row(NAME, case, CALIBRATION, marks=chip.marks(found, learned=False), note=_note(chip))
 
 
@@ -136,11 +137,10 @@ def elsewhere(case: str, chip: _Chip, others: Sequence[Fitted]) -> Row:
 
     The band is what the smallest and the largest of their probabilities make of it.
     """
-    device = conditional_resets(chip.device)
     found = [fit.value for fit in others]
     values = (float(np.median(found)), min(found), max(found))
     middle, few, many = (
-        chip.marks(chip.agreement(failing_resets(device, x), chip.slots), learned=False)
+        chip.marks(chip.agreement(failing_resets(chip.device, x), chip.slots), learned=False)
         for x in values
     )
     marks = tuple(
@@ -154,7 +154,7 @@ def elsewhere(case: str, chip: _Chip, others: Sequence[Fitted]) -> Row:
 def learned(case: str, chip: _Chip) -> Row:
     """Return the row of the same twin, with one number learned from one half of the parities."""
     fit = failing(chip, chip.seen)
-    device = failing_resets(conditional_resets(chip.device), fit.value)
+    device = failing_resets(chip.device, fit.value)
     found = chip.agreement(device, chip.slots)
     note = f"resets fail with a further {fit.value:.3f} ± {fit.stderr:.3f}"
     return Row(NAME, case, LEARNED, marks=chip.marks(found, learned=True), note=note)
@@ -162,11 +162,10 @@ def learned(case: str, chip: _Chip) -> Row:
 
 def failing(chip: _Chip, chosen: NDArray[np.bool_]) -> Fitted:
     """Return how often resets fail beyond what the calibration says, from some parities' mean."""
-    device = conditional_resets(chip.device)
     target = measured_agreement(chip.parities.select(chosen), chip.counts)
 
     def figure(probability: float) -> float:
-        found = chip.agreement(failing_resets(device, probability), chip.slots, COARSE)
+        found = chip.agreement(failing_resets(chip.device, probability), chip.slots, COARSE)
         return float(found.shares[chosen].mean())
 
     return fit_one_figure(figure, target.mean, target.mean_stderr, bounds=RANGE)

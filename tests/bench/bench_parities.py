@@ -19,7 +19,6 @@ from qiskit import QuantumCircuit
 from qdt_emu.circuit.acquire import acquired_together
 from qdt_emu.circuit.read import read_circuit
 from qdt_emu.device import Device, Policy
-from qdt_emu.device.conditional_reset import conditional_resets
 from qdt_emu.learning.one_figure import FACTORS, Fitted, fit_one_figure
 from qdt_emu.twin import Twin
 from qdt_emu.validation.parities import (
@@ -53,8 +52,10 @@ class Case:
 
 
 def cases(session: Session) -> dict[str, Case]:
-    perfect = Twin.load(session.calibration, policy=Policy(uncalibrated="impute")).device
-    resets = conditional_resets(perfect)
+    perfect, resets = (
+        Twin.load(session.calibration, policy=Policy(uncalibrated="impute", resets=kind)).device
+        for kind in ("perfect", "conditional")
+    )
     plain = read_circuit(session.runs[0].circuit)
     parities = deterministic_parities(Twin(perfect).compile(plain).bind())
     last = [int(np.flatnonzero(b).max()) for b in parities.bits]

@@ -7,7 +7,6 @@ from qiskit import QuantumCircuit
 from qdt_emu.circuit.acquire import acquired_together
 from qdt_emu.circuit.read import read_circuit
 from qdt_emu.device import Policy
-from qdt_emu.device.conditional_reset import conditional_resets
 from qdt_emu.engines.run import sample
 from qdt_emu.errors import InputError, UnsupportedError
 from qdt_emu.result.bitstrings import tally
@@ -74,7 +73,7 @@ def test_a_certain_one_is_known_as_a_one():
 
 def test_prediction_is_what_trajectories_give():
     # 3 parities, 5 sigma each: false alarm below 2e-6; the seed is fixed.
-    device = conditional_resets(toy(3, t1=2e-5, t2=1.5e-5, zz=2e5, assignment=(0.02, 0.09)))
+    device = toy(3, t1=2e-5, t2=1.5e-5, zz=2e5, assignment=(0.02, 0.09))
     noisy = compiled(syndromes(), device).bind()
     found = deterministic_parities(noisy)
     exact = predicted_agreement(noisy, found, threshold=0.0)
@@ -140,7 +139,7 @@ def test_whole_chips_with_resets_on_the_way(device):
     session = next(s for s in public_data.sessions("ibm_matching_code_2021") if s.device == device)
     twin = Twin.load(session.calibration, policy=Policy(uncalibrated="impute"))
     circuit = acquired_together(read_circuit(session.runs[0].circuit))
-    noisy = Twin(conditional_resets(twin.device)).compile(circuit).bind()
+    noisy = twin.compile(circuit).bind()
     found = deterministic_parities(noisy)
     assert len(found.values) == 40
     assert np.bincount(found.weights)[:3].tolist() == [0, 5, 25]
