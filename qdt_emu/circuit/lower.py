@@ -31,7 +31,7 @@ import numpy as np
 
 from qdt_emu.circuit.gates import GENERATOR
 from qdt_emu.circuit.noisy import Kind, Operation, Structure
-from qdt_emu.circuit.recipe import EARLY, FLIPS, LATE, SLOW, Recipe, Tables
+from qdt_emu.circuit.recipe import EARLY, FLIPPED, LATE, SLOW, Recipe, Tables
 from qdt_emu.circuit.steps import Step
 from qdt_emu.device import Device
 from qdt_emu.errors import UnsupportedError
@@ -257,7 +257,7 @@ class _Lowering:
             if q not in self.last:
                 self.touch(q, step.start)
             near = next(p for p in step.qubits if p in self.device.neighbours[q])
-            slot = self.tables.row("pauli2", (row, FLIPS["XYZ".index(letter[near])]))
+            slot = self.tables.row("pauli2", (row, FLIPPED + "XYZ".index(letter[near])))
             self.add(Kind.PAULI, (near, q), slot, step, "spectator flip")
 
     def measure(self, step: Step, *, midway: bool) -> None:

@@ -33,9 +33,9 @@ Ints = NDArray[np.int64]
 # In the place of an instruction row: relaxation of a qubit while it is read and used again, before
 # the instant at which it is projected, and after it; and dephasing by slow noise alone.
 EARLY, LATE, SLOW = -2, -3, -4
-# In the place of whether a gate is crowded: the row is that of a spectator, which is flipped, and
-# its neighbour in the gate commutes with the gate in X, Y or Z.
-FLIPS = (2, 3, 4)
+# From here on, in the place of whether a gate is crowded: the row is that of a spectator, which is
+# flipped, and its neighbour in the gate commutes with the gate in X (2), Y (3) or Z (4).
+FLIPPED = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +90,8 @@ class Recipe:
         relaxation: (qubit, instruction row, -1, `EARLY` or `LATE` in a readout, or `SLOW`), shape
             (k, 2).
         relaxation_time: In s, shape (k,); of the whole readout; of slow noise, less the echoes.
-        pauli: Per table, (instruction row, crowded) or (spectator row, one of `FLIPS`), shape
-            (k, 2).
+        pauli: Per table, (instruction row, crowded) or (spectator row, `FLIPPED` or above),
+            shape (k, 2).
         confusion: Qubits, shape (k,).
         confusion_time: Duration of the readout in s of a qubit that is used again, else 0, shape
             (k,).
@@ -211,13 +211,13 @@ class Recipe:
 
     def _pauli(self, p: Parameters, qubits: int) -> Array:
         rows, kind = self.pauli[qubits - 1].T
-        flips = kind >= min(FLIPS)
+        flips = kind >= FLIPPED
         gates = self._gate_errors(p, rows[~flips], kind[~flips], qubits)
         if not flips.any():
             return gates
         beside = p.spectator_flips[rows[flips]]
-        found = flip_probabilities(beside[:, 0], beside[:, 1], kind[flips] - min(FLIPS) + 1)
-        order = np.argsort(np.argsort(flips, kind="stable"), kind="stable")
+        found = flip_probabilities(beside[:, 0], beside[:, 1], kind[flips] - FLIPPED + 1)
+        order = np.where(flips, len(rows) - flips.sum() + np.cumsum(flips), np.cumsum(~flips)) - 1
         return namespace(gates, found).concatenate([gates, found])[order]
 
     @staticmethod

@@ -102,7 +102,9 @@ def fit(
             work.round += 1
             work.save()
     work.expand()
-    tilt = _tilt(model, terms, work)
+    counted = _counted(model, terms, work.z)
+    past = [(p, t.counts) for t, p in counted]
+    tilt = past_tilt(past, scatter=work.scatter, learned=work.learned())
     return Posterior(
         model=model,
         z=work.z,
@@ -112,7 +114,7 @@ def fit(
         ambiguous=tuple(k for k in work.large() if work.turns(k)),
         tilt=tilt,
         lean=work.lean(tilt),
-        memory=_memory(model, terms, work.z),
+        memory=_memory(counted),
     )
 
 
@@ -368,22 +370,16 @@ class _Work:
             self.weigh(float(saved["scatter"]))
 
 
-def _tilt(model: Model, terms: Sequence[Term], work: "_Work") -> Tilt:
-    """Return how the outcomes of all counted circuits lean together."""
-    parameters = model.parameters(work.z)
-    counted = [t for t in terms if isinstance(t, Outcomes)]
-    past = [(t.circuit.probabilities(parameters), t.counts) for t in counted]
-    return past_tilt(past, scatter=work.scatter, learned=work.learned())
-
-
-def _memory(model: Model, terms: Sequence[Term], z: Floats) -> Memory:
-    """Return what the counted circuits are predicted wrong by."""
+def _counted(model: Model, terms: Sequence[Term], z: Floats) -> list[tuple[Outcomes, Floats]]:
+    """Return the circuits with counts, each with its distribution at z."""
     parameters = model.parameters(z)
-    counted = [t for t in terms if isinstance(t, Outcomes) and len(t.counts) <= LARGEST]
-    return remember(
-        (likeness_key(t.circuit.compiled), t.circuit.probabilities(parameters), t.counts)
-        for t in counted
-    )
+    return [(t, t.circuit.probabilities(parameters)) for t in terms if isinstance(t, Outcomes)]
+
+
+def _memory(counted: Sequence[tuple[Outcomes, Floats]]) -> Memory:
+    """Return what the counted circuits are predicted wrong by, those with few outcomes."""
+    small = [(t, p) for t, p in counted if len(p) <= LARGEST]
+    return remember((likeness_key(t.circuit.compiled), p, t.counts) for t, p in small)
 
 
 def _fitted(model: Model, term: Term, z: Floats) -> Fitted:

@@ -31,12 +31,10 @@ class Remembered:
     """A measured circuit.
 
     Attributes:
-        key: Equal for circuits that are alike, see `likeness_key`.
         missed: Root of the frequency less root of the predicted probability, shape (2**n,).
         shots: Behind it.
     """
 
-    key: str
     missed: Floats
     shots: float
 
@@ -46,7 +44,7 @@ class Memory:
     """Measured circuits, and how alike the errors of like ones are.
 
     Attributes:
-        circuits: By key, the latest of each.
+        circuits: By the key of `likeness_key`, the latest of each.
         likeness: Correlation of what is missed between two circuits that are alike.
         pairs: Number of pairs behind it.
     """
@@ -90,7 +88,7 @@ class Memory:
         """Return all numbers as one array, and what says where they belong."""
         every = [x for like in self.circuits.values() for x in like]
         facts = {
-            "keys": [x.key for x in every],
+            "keys": [key for key, like in self.circuits.items() for _ in like],
             "shots": [x.shots for x in every],
             "outcomes": [len(x.missed) for x in every],
             "likeness": self.likeness,
@@ -106,7 +104,7 @@ class Memory:
         parts = np.split(missed, np.cumsum(facts["outcomes"])[:-1])
         circuits: dict[str, tuple[Remembered, ...]] = {}
         for key, shots, part in zip(facts["keys"], facts["shots"], parts, strict=False):
-            circuits[key] = (*circuits.get(key, ()), Remembered(key, part, shots))
+            circuits[key] = (*circuits.get(key, ()), Remembered(part, shots))
         return cls(circuits, facts["likeness"], facts["pairs"])
 
     def renewed(self, newer: "Memory") -> "Memory":
@@ -130,10 +128,9 @@ def remember(past: Iterable[tuple[str, Floats, Floats]]) -> Memory:
     """
     found: dict[str, list[Remembered]] = {}
     for key, predicted, counts in past:
-        if len(counts) <= LARGEST:
-            shots = float(counts.sum())
-            missed = np.sqrt(counts / shots) - np.sqrt(np.maximum(predicted, 0.0))
-            found.setdefault(key, []).append(Remembered(key, missed, shots))
+        shots = float(counts.sum())
+        missed = np.sqrt(counts / shots) - np.sqrt(np.maximum(predicted, 0.0))
+        found.setdefault(key, []).append(Remembered(missed, shots))
     shared = own = 0.0
     pairs = 0
     for like in found.values():

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from qdt_emu.circuit.recipe import EARLY, FLIPS, SLOW, Recipe
+from qdt_emu.circuit.recipe import EARLY, FLIPPED, SLOW, Recipe
 from qdt_emu.device import Device
 from qdt_emu.device.device import SYMMETRIC, VIRTUAL
 from qdt_emu.device.what_if import TURNED
@@ -193,8 +193,8 @@ def prior(
 
 def uses(recipe: Recipe) -> dict[str, set[int]]:
     """Return the flat positions of every leaf of `Parameters` that a circuit depends on."""
-    gates = [rows[rows[:, 1] < min(FLIPS)] for rows in recipe.pauli]
-    flips = [int(row) for row, kind in recipe.pauli[1] if kind >= min(FLIPS)]
+    gates = [rows[rows[:, 1] < FLIPPED] for rows in recipe.pauli]
+    flips = [int(row) for row, kind in recipe.pauli[1] if kind >= FLIPPED]
     out: dict[str, set[int]] = {
         "t1": set(recipe.relaxation[recipe.relaxation[:, 1] != SLOW, 0].tolist()),
         "slow_dephasing": set(recipe.relaxation[recipe.relaxation[:, 1] == SLOW, 0].tolist()),
